@@ -1,0 +1,22 @@
+//! The arithmetic: a module per operation, a file per instruction set, a scalar twin for each.
+
+pub mod isa;
+pub mod threads;
+
+pub use isa::Isa;
+pub use threads::Pool;
+
+/// Where arithmetic runs: the instruction set and the threads. Every operation takes one.
+pub struct Kernels {
+    /// The instruction set every operation is dispatched on.
+    pub isa: Isa,
+    /// The threads that share every operation.
+    pub pool: Pool,
+}
+
+impl Kernels {
+    /// The best instruction set here and `threads` threads.
+    pub fn new(threads: usize) -> Kernels {
+        Kernels { isa: Isa::detect(), pool: Pool::new(threads) }
+    }
+}
