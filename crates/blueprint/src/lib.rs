@@ -1,1 +1,81 @@
-//! (placeholder)
+//! The vocabulary of a model page: a [`Blueprint`] says which blocks each layer is made of, which
+//! checkpoint tensor feeds each of them, and what to fold into it at load.
+//!
+//! A Blueprint is a value: no tensors, no IO. It can be printed, compared and counted, and the one
+//! decoder runs it. Reading order: [`Blueprint`], [`layer`], [`mixer`], [`ffn`], [`rope`],
+//! [`tensor`], [`state`]; then what is derived from it: [`mod@count`] and [`draw`].
+
+pub mod count;
+pub mod draw;
+pub mod ffn;
+pub mod layer;
+pub mod mixer;
+pub mod rope;
+pub mod state;
+pub mod tensor;
+
+pub use count::Count;
+pub use ffn::{Activation, Dense, Experts, Ffn, GroupLimit, GroupScore, Router, Scores, Shared};
+pub use layer::{Block, Layer, Norm, Residual, Sublayer};
+pub use mixer::{Latent, Mixer, Query, Softmax};
+pub use rope::{Rope, RopeScaling, RopeStyle};
+pub use state::State;
+pub use tensor::{Fold, Linear, Tensor};
+
+/// A decoder-only language model, as data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Blueprint {
+    /// The architecture's name as its checkpoints spell it.
+    pub architecture: String,
+    /// Rows of the embedding table and of the head.
+    pub vocab: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Positions the model was made for: the longest sequence it is asked to run.
+    pub context: usize,
+    /// `[vocab, hidden]`: the row of a token enters the residual stream.
+    pub embedding: Tensor,
+    /// First to last.
+    pub layers: Vec<Layer>,
+    /// Before the head.
+    pub norm: Norm,
+    /// `[vocab, hidden]`; the embedding itself where the two are tied.
+    pub head: Linear,
+    /// Tensors the checkpoint holds and this engine does not run, named so that skipping is seen.
+    pub set_aside: Vec<SetAside>,
+}
+
+/// Checkpoint tensors that are known and not run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetAside {
+    /// A tensor name in which `*` stands for anything.
+    pub pattern: String,
+    /// What they are: shown to the user.
+    pub what: &'static str,
+}
+
+impl Blueprint {
+    /// Every tensor the decoder is fed from, in the order of the layers; a tied head is not
+    /// repeated.
+    pub fn tensors(&self) -> Vec<&Tensor> {
+        let mut all = vec![&self.embedding];
+        for layer in &self.layers {
+            layer.tensors(&mut all);
+        }
+        self.norm.tensors(&mut all);
+        if !self.is_tied() {
+            self.head.tensors(&mut all);
+        }
+        all
+    }
+
+    /// Whether the head is the embedding table.
+    pub fn is_tied(&self) -> bool {
+        self.head.weight == self.embedding
+    }
+
+    /// What each layer keeps between steps, a list per layer.
+    pub fn states(&self) -> Vec<Vec<State>> {
+        self.layers.iter().map(Layer::states).collect()
+    }
+}

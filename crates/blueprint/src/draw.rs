@@ -1,0 +1,170 @@
+//! The architecture as text, drawn from the Blueprint alone.
+
+use crate::{
+    Block, Blueprint, Experts, Ffn, GroupScore, Latent, Layer, Linear, Mixer, Query, Residual,
+    Rope, RopeScaling, RopeStyle, Scores, Softmax,
+};
+use std::fmt::{Display, Formatter, Result};
+
+impl Display for Blueprint {
+    /// Several lines: the frame of the model and its layers by kind.
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(
+            f,
+            "{}: {} layers, hidden {}, vocabulary {}, context {}",
+            self.architecture,
+            self.layers.len(),
+            self.hidden,
+            self.vocab,
+            self.context
+        )?;
+        writeln!(f, "  embedding [{}, {}]", self.vocab, self.hidden)?;
+        for (range, layer) in self.layer_kinds() {
+            writeln!(f, "  layers {range}")?;
+            write!(f, "{layer}")?;
+        }
+        let tied = if self.is_tied() { ", tied to the embedding" } else { "" };
+        writeln!(f, "  norm, head [{}, {}]{tied}", self.vocab, self.hidden)?;
+        for aside in &self.set_aside {
+            writeln!(f, "  set aside: {} ({})", aside.what, aside.pattern)?;
+        }
+        Ok(())
+    }
+}
+
+impl Blueprint {
+    /// The layers by kind: runs of neighbours that are drawn alike, with their range (`0-2`).
+    pub fn layer_kinds(&self) -> Vec<(String, &Layer)> {
+        let mut kinds: Vec<(usize, usize, &Layer, String)> = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let drawn = layer.to_string();
+            match kinds.last_mut() {
+                Some((_, last, _, before)) if *before == drawn => *last = index,
+                Some(_) | None => kinds.push((index, index, layer, drawn)),
+            }
+        }
+        kinds
+            .into_iter()
+            .map(|(first, last, layer, _)| {
+                let range =
+                    if first == last { first.to_string() } else { format!("{first}-{last}") };
+                (range, layer)
+            })
+            .collect()
+    }
+}
+
+impl Display for Layer {
+    /// One line per sublayer.
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let last = self.sublayers.len().saturating_sub(1);
+        for (index, sublayer) in self.sublayers.iter().enumerate() {
+            let branch = if index == last { "└" } else { "├" };
+            let join = match &sublayer.residual {
+                Residual::PreNorm { .. } => "x + f(norm(x))",
+                Residual::Sandwich { .. } => "x + norm(f(norm(x)))",
+            };
+            writeln!(f, "    {branch} {join}: {}", sublayer.block)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Block {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Block::Mixer(Mixer::Softmax(mixer)) => mixer.fmt(f),
+            Block::Mixer(Mixer::Latent(mixer)) => mixer.fmt(f),
+            Block::Ffn(Ffn::Dense(dense)) => write!(f, "gated FFN, width {}", dense.width),
+            Block::Ffn(Ffn::Experts(experts)) => experts.fmt(f),
+        }
+    }
+}
+
+impl Display for Softmax {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "softmax attention, {} heads on {} × ", self.heads, self.kv_heads)?;
+        match self.qk_dim == self.v_dim {
+            true => write!(f, "{}", self.qk_dim)?,
+            false => write!(f, "({} keys, {} values)", self.qk_dim, self.v_dim)?,
+        }
+        rotation(f, &self.rope, self.qk_dim)?;
+        if self.q_norm.is_some() || self.k_norm.is_some() {
+            write!(f, ", q and k normed")?;
+        }
+        let biased = |map: &Linear| map.bias.is_some();
+        let names = [("q", &self.q), ("k", &self.k), ("v", &self.v), ("o", &self.o)];
+        let names: Vec<_> =
+            names.iter().filter(|(_, map)| biased(map)).map(|(name, _)| *name).collect();
+        if !names.is_empty() {
+            write!(f, ", bias on {}", names.join(" "))?;
+        }
+        self.window.map_or(Ok(()), |window| write!(f, ", window {window}"))
+    }
+}
+
+impl Display for Latent {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(
+            f,
+            "latent attention, {} heads × ({} + {} rotated, {} values), latent {}",
+            self.heads, self.nope_dim, self.rope_dim, self.v_dim, self.rank
+        )?;
+        if let Query::LowRank { down, .. } = &self.query {
+            write!(f, ", query rank {}", down.outputs())?;
+        }
+        rotation(f, &self.rope, self.rope_dim)
+    }
+}
+
+impl Display for Experts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let router = &self.router;
+        let scores = match router.scores {
+            Scores::Softmax => "softmax",
+            Scores::Sigmoid => "sigmoid",
+        };
+        write!(f, "{} experts, {} active, width {}", self.count, self.active, self.width)?;
+        write!(f, "; {scores} router")?;
+        if router.bias.is_some() {
+            write!(f, " with selection bias")?;
+        }
+        if let Some(limit) = &router.groups {
+            let by = match limit.score {
+                GroupScore::Best => "best expert",
+                GroupScore::BestTwo => "best two experts",
+            };
+            write!(f, ", {} of {} groups by their {by}", limit.kept, limit.groups)?;
+        }
+        if router.renormalize {
+            write!(f, ", renormalized")?;
+        }
+        if router.scale != 1.0 {
+            write!(f, ", × {}", router.scale)?;
+        }
+        if let Some(shared) = &self.shared {
+            let gated = if shared.gate.is_some() { "gated shared" } else { "shared" };
+            write!(f, "; {gated} FFN, width {}", shared.dense.width)?;
+        }
+        Ok(())
+    }
+}
+
+fn rotation(f: &mut Formatter<'_>, rope: &Option<Rope>, head_dim: usize) -> Result {
+    let Some(rope) = rope else { return write!(f, ", no rope") };
+    let style = match rope.style {
+        RopeStyle::Half => "half-split",
+        RopeStyle::Interleaved => "interleaved",
+    };
+    write!(f, ", rope {style} θ {}", rope.theta)?;
+    if rope.dim != head_dim {
+        write!(f, " on {} of {head_dim}", rope.dim)?;
+    }
+    match rope.scaling {
+        RopeScaling::None => Ok(()),
+        RopeScaling::Linear { factor } => write!(f, " linear × {factor}"),
+        RopeScaling::Llama3 { factor, .. } => write!(f, " llama3 × {factor}"),
+        RopeScaling::Yarn { factor, .. } => write!(f, " yarn × {factor}"),
+        RopeScaling::Dynamic { factor, .. } => write!(f, " dynamic × {factor}"),
+    }
+}

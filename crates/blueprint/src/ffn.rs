@@ -1,0 +1,151 @@
+//! Blocks that transform each position alone.
+
+use crate::layer::linears;
+use crate::{Linear, Tensor};
+
+/// A block that transforms each position alone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ffn {
+    /// One gated FFN for every token.
+    Dense(Dense),
+    /// A mixture of experts: each token meets a few of many.
+    Experts(Experts),
+}
+
+/// A gated FFN: `down(activation(gate(x)) * up(x))` (arXiv:2002.05202).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    /// Width between the maps.
+    pub width: usize,
+    /// On the gate.
+    pub activation: Activation,
+    /// `[width, hidden]`.
+    pub gate: Linear,
+    /// `[width, hidden]`.
+    pub up: Linear,
+    /// `[hidden, width]`.
+    pub down: Linear,
+}
+
+/// The non-linearity of a gated FFN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * sigmoid(x)`.
+    Silu,
+}
+
+/// A mixture of gated FFNs (arXiv:2401.06066).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experts {
+    /// How many experts there are.
+    pub count: usize,
+    /// How many of them each token meets.
+    pub active: usize,
+    /// Width between an expert's maps.
+    pub width: usize,
+    /// On the gate.
+    pub activation: Activation,
+    /// Which experts, with which weights.
+    pub router: Router,
+    /// `[count, width, hidden]`.
+    pub gate: Tensor,
+    /// `[count, width, hidden]`.
+    pub up: Tensor,
+    /// `[count, hidden, width]`.
+    pub down: Tensor,
+    /// An FFN that every token meets besides.
+    pub shared: Option<Shared>,
+}
+
+/// The FFN that every token meets beside its experts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shared {
+    /// Its maps.
+    pub dense: Dense,
+    /// `[1, hidden]`: its output is multiplied by `sigmoid(gate(x))`.
+    pub gate: Option<Linear>,
+}
+
+/// How a token chooses its experts and weighs them.
+///
+/// Scores come from the logits; selection is by score plus bias, within the best groups where
+/// groups are limited; the weights are the chosen scores without the bias, divided by their sum
+/// where `renormalize`, then multiplied by `scale`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Router {
+    /// `[count, hidden]`; logits are computed in f32.
+    pub logits: Linear,
+    /// From logits to scores.
+    pub scores: Scores,
+    /// `[count]`: added to the scores for selection only (arXiv:2408.15664).
+    pub bias: Option<Tensor>,
+    /// Selection only from the best groups.
+    pub groups: Option<GroupLimit>,
+    /// Whether the chosen scores are divided by their sum (plus 1e-20).
+    pub renormalize: bool,
+    /// Multiplies the weights.
+    pub scale: f32,
+}
+
+/// From a router's logits to scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scores {
+    /// Over all experts.
+    Softmax,
+    /// Each expert alone.
+    Sigmoid,
+}
+
+/// Experts in equal groups, of which a token may use only the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupLimit {
+    /// How many groups.
+    pub groups: usize,
+    /// How many of them are kept.
+    pub kept: usize,
+    /// What a group is judged by.
+    pub score: GroupScore,
+}
+
+/// What a group of experts is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupScore {
+    /// Its best expert.
+    Best,
+    /// The sum of its two best.
+    BestTwo,
+}
+
+impl Ffn {
+    pub(crate) fn tensors<'a>(&'a self, all: &mut Vec<&'a Tensor>) {
+        match self {
+            Ffn::Dense(dense) => dense.tensors(all),
+            Ffn::Experts(experts) => {
+                experts.router.logits.tensors(all);
+                all.extend(&experts.router.bias);
+                all.extend([&experts.gate, &experts.up, &experts.down]);
+                if let Some(shared) = &experts.shared {
+                    shared.dense.tensors(all);
+                    shared.gate.iter().for_each(|gate| gate.tensors(all));
+                }
+            }
+        }
+    }
+}
+
+impl Dense {
+    /// The usual three maps without bias: `{name}.gate_proj`, `.up_proj`, `.down_proj`.
+    pub fn new(name: &str, hidden: usize, width: usize, activation: Activation) -> Dense {
+        Dense {
+            width,
+            activation,
+            gate: Linear::new(&format!("{name}.gate_proj"), width, hidden),
+            up: Linear::new(&format!("{name}.up_proj"), width, hidden),
+            down: Linear::new(&format!("{name}.down_proj"), hidden, width),
+        }
+    }
+
+    fn tensors<'a>(&'a self, all: &mut Vec<&'a Tensor>) {
+        linears(&[&self.gate, &self.up, &self.down], all);
+    }
+}

@@ -1,0 +1,132 @@
+//! Blocks that mix positions.
+
+use crate::layer::linears;
+use crate::{Linear, Norm, Rope, State, Tensor};
+
+/// A block that mixes positions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mixer {
+    /// Softmax attention over cached keys and values.
+    Softmax(Softmax),
+    /// Multi-head latent attention: keys and values are unfolded from one small latent.
+    Latent(Latent),
+}
+
+/// Softmax attention, `heads / kv_heads` query heads to each key head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Softmax {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Width of a query and of a key.
+    pub qk_dim: usize,
+    /// Width of a value.
+    pub v_dim: usize,
+    /// Multiplies `q · k` before the softmax.
+    pub scale: f32,
+    /// How many keys a query sees, its own position among them; all where absent.
+    pub window: Option<usize>,
+    /// Rotation of the first numbers of each query and key.
+    pub rope: Option<Rope>,
+    /// `[heads * qk_dim, hidden]`.
+    pub q: Linear,
+    /// `[kv_heads * qk_dim, hidden]`.
+    pub k: Linear,
+    /// `[kv_heads * v_dim, hidden]`.
+    pub v: Linear,
+    /// `[hidden, heads * v_dim]`.
+    pub o: Linear,
+    /// On each query head, before the rotation.
+    pub q_norm: Option<Norm>,
+    /// On each key head, before the rotation.
+    pub k_norm: Option<Norm>,
+}
+
+/// Multi-head latent attention (arXiv:2405.04434, section 2.1), run in its absorbed form: the cache
+/// holds `[latent | rotated key]` and every query head meets the latent itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latent {
+    /// Query heads.
+    pub heads: usize,
+    /// Width of the unrotated part of a query and key.
+    pub nope_dim: usize,
+    /// Width of the rotated part, whose key all heads share.
+    pub rope_dim: usize,
+    /// Width of a value.
+    pub v_dim: usize,
+    /// Width of the latent that keys and values are unfolded from.
+    pub rank: usize,
+    /// Multiplies `q · k` before the softmax.
+    pub scale: f32,
+    /// Rotation of the last `rope_dim` numbers of a query and of the shared key.
+    pub rope: Option<Rope>,
+    /// `[heads * (nope_dim + rope_dim)]` from the residual stream.
+    pub query: Query,
+    /// `[rank + rope_dim, hidden]`: the latent, then the shared rotated key.
+    pub kv_down: Linear,
+    /// On the latent.
+    pub kv_norm: Norm,
+    /// `[heads, rank, nope_dim]`: takes a head's unrotated query to the latent's space.
+    pub k_up: Tensor,
+    /// `[heads, v_dim, rank]`: takes a head's mixed latent to its value.
+    pub v_up: Tensor,
+    /// `[hidden, heads * v_dim]`.
+    pub o: Linear,
+}
+
+/// How latent attention makes its queries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Query {
+    /// One map.
+    Direct(Linear),
+    /// Down to a small rank, a norm, and up again.
+    LowRank {
+        /// `[rank, hidden]`.
+        down: Linear,
+        /// On the rank.
+        norm: Norm,
+        /// `[heads * (nope_dim + rope_dim), rank]`.
+        up: Linear,
+    },
+}
+
+impl Mixer {
+    /// What it keeps between steps.
+    pub fn state(&self) -> State {
+        match self {
+            Mixer::Softmax(mixer) => State::Rows {
+                heads: mixer.kv_heads,
+                k_dim: mixer.qk_dim,
+                v_dim: mixer.v_dim,
+                window: mixer.window,
+            },
+            Mixer::Latent(mixer) => {
+                State::LatentRows { rank: mixer.rank, rope_dim: mixer.rope_dim }
+            }
+        }
+    }
+
+    pub(crate) fn tensors<'a>(&'a self, all: &mut Vec<&'a Tensor>) {
+        match self {
+            Mixer::Softmax(mixer) => {
+                linears(&[&mixer.q, &mixer.k, &mixer.v, &mixer.o], all);
+                for norm in mixer.q_norm.iter().chain(&mixer.k_norm) {
+                    norm.tensors(all);
+                }
+            }
+            Mixer::Latent(mixer) => {
+                match &mixer.query {
+                    Query::Direct(map) => map.tensors(all),
+                    Query::LowRank { down, norm, up } => {
+                        linears(&[down, up], all);
+                        norm.tensors(all);
+                    }
+                }
+                linears(&[&mixer.kv_down, &mixer.o], all);
+                mixer.kv_norm.tensors(all);
+                all.extend([&mixer.k_up, &mixer.v_up]);
+            }
+        }
+    }
+}

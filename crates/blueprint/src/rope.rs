@@ -1,0 +1,76 @@
+//! Rotary position embedding (arXiv:2104.09864).
+
+/// Rotates pairs of numbers of a head by `position * frequency`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rope {
+    /// How many numbers of the head are rotated (the first ones, unless the block says otherwise).
+    pub dim: usize,
+    /// Which numbers make a pair.
+    pub style: RopeStyle,
+    /// The base: pair `i` turns by `theta^(-2i/dim)` a position.
+    pub theta: f64,
+    /// How frequencies are changed for contexts longer than the model was trained on.
+    pub scaling: RopeScaling,
+}
+
+/// Which numbers of a head are rotated together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RopeStyle {
+    /// Number `i` with number `i + dim/2`.
+    Half,
+    /// Number `2i` with number `2i + 1`.
+    Interleaved,
+}
+
+/// How frequencies are changed for long contexts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// Not at all.
+    None,
+    /// Every frequency divided by `factor` (arXiv:2306.15595).
+    Linear {
+        /// How much longer the context is.
+        factor: f64,
+    },
+    /// Long wavelengths are stretched, short ones kept, those between blended (Llama 3.1).
+    Llama3 {
+        /// How much longer the context is.
+        factor: f64,
+        /// Wavelengths above `original / low` are stretched in full.
+        low: f64,
+        /// Wavelengths below `original / high` are kept.
+        high: f64,
+        /// The context of the first training.
+        original: usize,
+    },
+    /// YaRN (arXiv:2309.00071): blended by the number of turns within the original context.
+    Yarn {
+        /// How much longer the context is.
+        factor: f64,
+        /// Turns above which a frequency is kept.
+        beta_fast: f64,
+        /// Turns below which it is divided by `factor`.
+        beta_slow: f64,
+        /// Whether the blend's ends are rounded outwards to whole pairs.
+        truncate: bool,
+        /// The context of the first training.
+        original: usize,
+        /// Multiplies sine and cosine.
+        attention: f32,
+    },
+    /// Dynamic NTK: beyond `original` positions the base grows with the position reached, so that
+    /// a token's rotation depends on its own position alone, however the prompt is cut.
+    Dynamic {
+        /// How strongly the base grows.
+        factor: f64,
+        /// Positions up to which nothing changes.
+        original: usize,
+    },
+}
+
+impl Rope {
+    /// A plain rotation.
+    pub fn new(dim: usize, style: RopeStyle, theta: f64) -> Rope {
+        Rope { dim, style, theta, scaling: RopeScaling::None }
+    }
+}
