@@ -1,8 +1,10 @@
 //! The arithmetic: a module per operation, a file per instruction set, a scalar twin for each.
 
+pub mod format;
 pub mod isa;
 pub mod threads;
 
+pub use format::Format;
 pub use isa::Isa;
 pub use threads::Pool;
 

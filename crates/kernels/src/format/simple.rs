@@ -1,0 +1,140 @@
+//! Blocks of 32 with one scale: `q4_0`, `q4_1`, `q5_0`, `q5_1`, `q8_0`.
+//!
+//! Four-bit parts keep elements 0..16 in the low and 16..32 in the high halves of 16 bytes; fifth
+//! bits are a 32-bit mask, bit `i` for element `i`.
+
+use half::f16;
+
+use super::f16_at;
+
+/// f16 scale, 16 bytes of nibbles.
+pub(super) fn dequantize_q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
+    let scale = f16_at(block, 0);
+    for (index, out) in out.iter_mut().enumerate() {
+        *out = scale * f32::from(i16::from(nibble(&block[2..], index)) - 8);
+    }
+}
+
+/// f16 scale, f16 minimum, 16 bytes of nibbles.
+pub(super) fn dequantize_q4_1(block: &[u8; 20], out: &mut [f32; 32]) {
+    let (scale, minimum) = (f16_at(block, 0), f16_at(block, 2));
+    for (index, out) in out.iter_mut().enumerate() {
+        *out = scale * f32::from(nibble(&block[4..], index)) + minimum;
+    }
+}
+
+/// f16 scale, 4 bytes of fifth bits, 16 bytes of nibbles.
+pub(super) fn dequantize_q5_0(block: &[u8; 22], out: &mut [f32; 32]) {
+    let scale = f16_at(block, 0);
+    for (index, out) in out.iter_mut().enumerate() {
+        let value = nibble(&block[6..], index) | fifth_bit(&block[2..], index);
+        *out = scale * f32::from(i16::from(value) - 16);
+    }
+}
+
+/// f16 scale, f16 minimum, 4 bytes of fifth bits, 16 bytes of nibbles.
+pub(super) fn dequantize_q5_1(block: &[u8; 24], out: &mut [f32; 32]) {
+    let (scale, minimum) = (f16_at(block, 0), f16_at(block, 2));
+    for (index, out) in out.iter_mut().enumerate() {
+        let value = nibble(&block[8..], index) | fifth_bit(&block[4..], index);
+        *out = scale * f32::from(value) + minimum;
+    }
+}
+
+/// f16 scale, 32 signed bytes.
+pub(super) fn dequantize_q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
+    let scale = f16_at(block, 0);
+    for (out, byte) in out.iter_mut().zip(&block[2..]) {
+        *out = scale * f32::from(*byte as i8);
+    }
+}
+
+fn nibble(bytes: &[u8], index: usize) -> u8 {
+    if index < 16 { bytes[index] & 15 } else { bytes[index - 16] >> 4 }
+}
+
+/// 16 if element `index` has its fifth bit, else 0.
+fn fifth_bit(mask: &[u8], index: usize) -> u8 {
+    (mask[index / 8] >> (index % 8) & 1) << 4
+}
+
+pub(super) fn quantize_q4_0(values: &[f32; 32], out: &mut [u8; 18]) {
+    let scale = farthest_from_zero(values) / -8.0;
+    put_f16(out, 0, scale);
+    put_nibbles(&mut out[2..], &round_up_from(values, 0.0, scale, 8.5, 15));
+}
+
+pub(super) fn quantize_q4_1(values: &[f32; 32], out: &mut [u8; 20]) {
+    let (minimum, maximum) = range(values);
+    let scale = (maximum - minimum) / 15.0;
+    put_f16(out, 0, scale);
+    put_f16(out, 2, minimum);
+    put_nibbles(&mut out[4..], &round_up_from(values, minimum, scale, 0.5, 15));
+}
+
+pub(super) fn quantize_q5_0(values: &[f32; 32], out: &mut [u8; 22]) {
+    let scale = farthest_from_zero(values) / -16.0;
+    let codes = round_up_from(values, 0.0, scale, 16.5, 31);
+    put_f16(out, 0, scale);
+    put_fifth_bits(&mut out[2..6], &codes);
+    put_nibbles(&mut out[6..], &codes);
+}
+
+pub(super) fn quantize_q5_1(values: &[f32; 32], out: &mut [u8; 24]) {
+    let (minimum, maximum) = range(values);
+    let scale = (maximum - minimum) / 31.0;
+    let codes = round_up_from(values, minimum, scale, 0.5, 31);
+    put_f16(out, 0, scale);
+    put_f16(out, 2, minimum);
+    put_fifth_bits(&mut out[4..8], &codes);
+    put_nibbles(&mut out[8..], &codes);
+}
+
+pub(super) fn quantize_q8_0(values: &[f32; 32], out: &mut [u8; 34]) {
+    let scale = values.iter().fold(0.0f32, |max, value| max.max(value.abs())) / 127.0;
+    let inverse = inverse(scale);
+    put_f16(out, 0, scale);
+    for (out, value) in out[2..].iter_mut().zip(values) {
+        *out = (value * inverse).round() as i8 as u8;
+    }
+}
+
+/// The first value of the largest magnitude, with its sign: the scale maps it to the end of the
+/// range that reaches one step farther.
+fn farthest_from_zero(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |far: f32, value| if value.abs() > far.abs() { *value } else { far })
+}
+
+/// Smallest and largest value; NaN counts as neither.
+fn range(values: &[f32]) -> (f32, f32) {
+    let min = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    // Only a block of nothing but NaN has no range.
+    if min > max { (0.0, 0.0) } else { (min, max) }
+}
+
+fn inverse(scale: f32) -> f32 {
+    if scale == 0.0 { 0.0 } else { 1.0 / scale }
+}
+
+/// `(value - from) / scale + shift` cut to an integer in `0..=last`.
+fn round_up_from(values: &[f32; 32], from: f32, scale: f32, shift: f32, last: u8) -> [u8; 32] {
+    let inverse = inverse(scale);
+    values.map(|value| (((value - from) * inverse + shift) as u8).min(last))
+}
+
+pub(super) fn put_f16(out: &mut [u8], at: usize, value: f32) {
+    out[at..at + 2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
+}
+
+fn put_nibbles(out: &mut [u8], codes: &[u8; 32]) {
+    for (index, out) in out.iter_mut().enumerate() {
+        *out = codes[index] & 15 | codes[index + 16] << 4;
+    }
+}
+
+fn put_fifth_bits(out: &mut [u8], codes: &[u8; 32]) {
+    for (out, codes) in out.iter_mut().zip(codes.as_chunks::<8>().0) {
+        *out = codes.iter().enumerate().map(|(bit, code)| (code >> 4 & 1) << bit).sum();
+    }
+}
