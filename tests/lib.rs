@@ -1,1 +1,3 @@
-//! (placeholder)
+//! Tests of whole paths, and what they share: the golden cases.
+
+pub mod golden;

@@ -62,10 +62,7 @@ impl Layer {
                     residual: Residual::PreNorm { norm: mixer_norm },
                     block: Block::Mixer(mixer),
                 },
-                Sublayer {
-                    residual: Residual::PreNorm { norm: ffn_norm },
-                    block: Block::Ffn(ffn),
-                },
+                Sublayer { residual: Residual::PreNorm { norm: ffn_norm }, block: Block::Ffn(ffn) },
             ],
         }
     }
@@ -78,6 +75,14 @@ impl Layer {
     /// Its mixers, first to last.
     pub fn mixers(&self) -> impl Iterator<Item = &Mixer> {
         self.sublayers.iter().filter_map(|sublayer| match &sublayer.block {
+            Block::Mixer(mixer) => Some(mixer),
+            Block::Ffn(_) => None,
+        })
+    }
+
+    /// Its mixers, to be changed.
+    pub fn mixers_mut(&mut self) -> impl Iterator<Item = &mut Mixer> {
+        self.sublayers.iter_mut().filter_map(|sublayer| match &mut sublayer.block {
             Block::Mixer(mixer) => Some(mixer),
             Block::Ffn(_) => None,
         })

@@ -1,1 +1,108 @@
-//! (placeholder)
+//! One page per lab: `config.json` to [`Blueprint`]. Lab names and architecture strings live here
+//! and nowhere else.
+//!
+//! A page holds the table at its top, its families, how config keys become block sizes, and which
+//! tensor is which. It never holds arithmetic, hardware or file formats.
+
+mod common;
+mod config;
+mod error;
+mod experts;
+mod gguf;
+mod rotation;
+
+mod deepseek;
+mod glm;
+mod internlm;
+mod iquest;
+mod kimi;
+mod llama;
+mod qwen;
+mod yi;
+
+pub use config::Config;
+pub use error::{Error, Result};
+pub use gguf::{Gguf, GgufHeader};
+
+use baimo_blueprint::Blueprint;
+use serde_json::Value;
+
+/// A lab and the families on its page.
+#[derive(Debug)]
+pub struct Lab {
+    /// The name people call its models by.
+    pub name: &'static str,
+    /// The same in Chinese, where it has one.
+    pub hanzi: &'static str,
+    /// Who stands behind it.
+    pub house: &'static str,
+    /// First to last in time.
+    pub families: &'static [Family],
+}
+
+/// Models that share an architecture.
+#[derive(Debug)]
+pub struct Family {
+    /// The architecture string in `config.json`.
+    pub architecture: &'static str,
+    /// The released models it stands for, for people.
+    pub models: &'static str,
+    /// From the configuration to the Blueprint; `None` where another page's family of the same
+    /// architecture does it.
+    pub blueprint: Option<fn(&Config) -> Result<Blueprint>>,
+    /// How GGUF files of the family are read, where such files exist.
+    pub gguf: Option<Gguf>,
+}
+
+/// Every lab, in the order of their pages.
+pub const LABS: &[Lab] = &[
+    qwen::QWEN,
+    deepseek::DEEPSEEK,
+    kimi::KIMI,
+    glm::GLM,
+    yi::YI,
+    internlm::INTERNLM,
+    iquest::IQUEST,
+    llama::LLAMA,
+];
+
+/// The Blueprint of a `config.json`.
+///
+/// # Errors
+/// Names the key that is missing, of the wrong type, not supported or not read, or the
+/// architecture that has no page.
+pub fn blueprint(config: &Value) -> Result<Blueprint> {
+    let config = Config::new(config)?;
+    let architecture = architecture(&config)?;
+    let family = family(&architecture).ok_or_else(|| unknown(&architecture))?;
+    let blueprint = family(&config)?;
+    config.finish(&architecture)?;
+    Ok(blueprint)
+}
+
+fn architecture(config: &Config) -> Result<String> {
+    let missing = Error::Missing { key: "architectures".into(), wanted: "a list with one name" };
+    config.first_text("architectures").ok_or(missing)
+}
+
+fn family(architecture: &str) -> Option<fn(&Config) -> Result<Blueprint>> {
+    LABS.iter()
+        .flat_map(|lab| lab.families)
+        .filter(|family| family.architecture == architecture)
+        .find_map(|family| family.blueprint)
+}
+
+fn unknown(architecture: &str) -> Error {
+    let names = LABS.iter().flat_map(|lab| lab.families).map(|family| family.architecture);
+    let shared = |name: &str| {
+        name.bytes()
+            .zip(architecture.bytes())
+            .take_while(|(a, b)| a.eq_ignore_ascii_case(b))
+            .count()
+    };
+    let nearest = match names.max_by_key(|name| shared(name)) {
+        Some(name) if shared(name) >= 3 => format!("the nearest is `{name}`"),
+        _ => "none is near".to_owned(),
+    };
+    Error::UnknownArchitecture { found: architecture.to_owned(), nearest }
+}

@@ -1,0 +1,152 @@
+//! DeepSeek 深度求索.
+//!
+//! | family | mixer                          | ffn                                               |
+//! |--------|--------------------------------|---------------------------------------------------|
+//! | LLM    | the Llama block (page `llama`) | dense                                             |
+//! | V2     | latent, query rank optional    | dense first, then softmax experts and a shared FFN |
+//! | V3     | as V2                          | as V2, sigmoid scores, selection bias, groups     |
+
+use crate::common::{decoder, pre_norm, with_prediction_layers};
+use crate::experts::{first_dense, group_limit, noaux};
+use crate::rotation::Rotation;
+use crate::{Config, Family, Gguf, GgufHeader, Lab, Result};
+use baimo_blueprint::{
+    Blueprint, Fold, GroupScore, Latent, Linear, Mixer, Norm, Query, RopeStyle, Tensor,
+};
+use serde_json::{Map, Value};
+
+/// DeepSeek's models.
+pub const DEEPSEEK: Lab = Lab {
+    name: "DeepSeek",
+    hanzi: "深度求索",
+    house: "DeepSeek",
+    families: &[
+        Family {
+            architecture: "LlamaForCausalLM",
+            models: "DeepSeek-LLM, DeepSeek-Coder, DeepSeek-Math",
+            blueprint: None,
+            gguf: None,
+        },
+        Family {
+            architecture: "DeepseekV2ForCausalLM",
+            models: "DeepSeek-V2, V2-Lite, V2.5, Coder-V2",
+            blueprint: Some(v2),
+            gguf: Some(Gguf { fits: softmax_scored, config: latent_keys, ..GGUF }),
+        },
+        Family {
+            architecture: "DeepseekV3ForCausalLM",
+            models: "DeepSeek-V3, R1, V3.1",
+            blueprint: Some(v3),
+            gguf: Some(Gguf { fits: sigmoid_scored, config: latent_keys, ..GGUF }),
+        },
+    ],
+};
+
+const GGUF: Gguf = Gguf::plain("deepseek2");
+
+/// The norms inside latent attention have this eps whatever the configuration says.
+const LATENT_NORM_EPS: f32 = 1e-6;
+
+fn v2(c: &Config) -> Result<Blueprint> {
+    c.only("scoring_func", "softmax")?;
+    // The reference never renormalizes, whatever this key says.
+    c.waive(&["norm_topk_prob"]);
+    decoder(c, |index, prefix| {
+        let ffn = first_dense(c, index, prefix, |experts| {
+            experts.router.groups = match c.text_option("topk_method")? {
+                None | Some("greedy") => {
+                    c.waive(&["n_group", "topk_group"]);
+                    None
+                }
+                Some("group_limited_greedy") => group_limit(c, GroupScore::Best)?,
+                Some(_) => {
+                    return Err(c.unsupported("topk_method", "greedy or group_limited_greedy"));
+                }
+            };
+            Ok(())
+        })?;
+        pre_norm(c, prefix, latent(c, prefix)?, ffn)
+    })
+}
+
+fn v3(c: &Config) -> Result<Blueprint> {
+    c.only("scoring_func", "sigmoid")?;
+    c.only("topk_method", "noaux_tc")?;
+    c.only("rope_interleave", true)?;
+    let blueprint = decoder(c, |index, prefix| {
+        pre_norm(c, prefix, latent(c, prefix)?, noaux(c, index, prefix)?)
+    })?;
+    with_prediction_layers(c, blueprint)
+}
+
+fn latent(c: &Config, prefix: &str) -> Result<Mixer> {
+    c.only("attention_bias", false)?;
+    c.waive(&["num_key_value_heads", "head_dim", "qk_head_dim"]);
+    let (hidden, heads) = (c.size("hidden_size")?, c.size("num_attention_heads")?);
+    let (nope_dim, rope_dim) = (c.size("qk_nope_head_dim")?, c.size("qk_rope_head_dim")?);
+    let (v_dim, rank) = (c.size("v_head_dim")?, c.size("kv_lora_rank")?);
+    let name = |map: &str| format!("{prefix}.self_attn.{map}");
+    let outputs = heads * (nope_dim + rope_dim);
+    let kv_up = |shape: [usize; 3], fold| Tensor::new(name("kv_b_proj.weight"), shape).folded(fold);
+    let of = nope_dim + v_dim;
+    let rotation = Rotation::read(c)?;
+    let scale = rotation.softmax_scale / ((nope_dim + rope_dim) as f64).sqrt();
+    Ok(Mixer::Latent(Latent {
+        heads,
+        nope_dim,
+        rope_dim,
+        v_dim,
+        rank,
+        scale: scale as f32,
+        rope: Some(rotation.rope(rope_dim, RopeStyle::Interleaved)),
+        query: match c.size_option("q_lora_rank")? {
+            None => Query::Direct(Linear::new(&name("q_proj"), outputs, hidden)),
+            Some(rank) => Query::LowRank {
+                down: Linear::new(&name("q_a_proj"), rank, hidden),
+                norm: Norm::new(&name("q_a_layernorm"), rank, LATENT_NORM_EPS),
+                up: Linear::new(&name("q_b_proj"), outputs, rank),
+            },
+        },
+        kv_down: Linear::new(&name("kv_a_proj_with_mqa"), rank + rope_dim, hidden),
+        kv_norm: Norm::new(&name("kv_a_layernorm"), rank, LATENT_NORM_EPS),
+        k_up: kv_up([heads, rank, nope_dim], Fold::HeadRowsTransposed { start: 0, of }),
+        v_up: kv_up([heads, v_dim, rank], Fold::HeadRows { start: nope_dim, of }),
+        o: Linear::new(&name("o_proj"), hidden, heads * v_dim),
+    }))
+}
+
+fn sigmoid_scored(header: &GgufHeader) -> bool {
+    header.number("expert_gating_func") == Some(2.0)
+}
+
+fn softmax_scored(header: &GgufHeader) -> bool {
+    !sigmoid_scored(header)
+}
+
+/// GGUF keys of latent attention; what files leave out is what every release has.
+fn latent_keys(header: &GgufHeader, config: &mut Map<String, Value>) {
+    let rope_dim = header.count("rope.dimension_count").unwrap_or(64);
+    let key = header.count("attention.key_length_mla").or(header.count("attention.key_length"));
+    let value =
+        header.count("attention.value_length_mla").or(header.count("attention.value_length"));
+    config.remove("head_dim");
+    config.remove("partial_rotary_factor");
+    let mut put = |key: &str, value: Option<u64>| {
+        value.map(|value| config.insert(key.into(), value.into()));
+    };
+    put("qk_rope_head_dim", Some(rope_dim));
+    put("qk_nope_head_dim", key.and_then(|key| key.checked_sub(rope_dim)));
+    put("v_head_dim", value);
+    let groups = header.count("expert_group_count").unwrap_or(match sigmoid_scored(header) {
+        true if header.count("expert_count") == Some(256) => 8,
+        _ => 1,
+    });
+    put("n_group", Some(groups));
+    put("topk_group", Some(header.count("expert_group_used_count").unwrap_or(groups.div_ceil(2))));
+    // llama.cpp writes 0.1 × mscale_all_dim; the releases have mscale equal to it.
+    if let Some(Value::Object(scaling)) = config.get_mut("rope_scaling") {
+        let multiplier = header.number("rope.scaling.yarn_log_multiplier").unwrap_or(0.1);
+        scaling.insert("mscale".into(), (multiplier * 10.0).into());
+        scaling.insert("mscale_all_dim".into(), (multiplier * 10.0).into());
+    }
+}

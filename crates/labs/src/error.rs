@@ -1,0 +1,64 @@
+//! What can be wrong with a configuration.
+
+/// A configuration no Blueprint can be made of. Keys are dotted paths (`rope_scaling.factor`).
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum Error {
+    /// The configuration is not a JSON object.
+    #[error("config is not a JSON object: found {found}")]
+    NotAnObject {
+        /// The JSON type found.
+        found: &'static str,
+    },
+    /// No page knows the architecture.
+    #[error(
+        "architecture `{found}` has no page here\nhint: `baimo list` shows what runs; {nearest}"
+    )]
+    UnknownArchitecture {
+        /// The architecture asked for.
+        found: String,
+        /// A hint at the nearest known name.
+        nearest: String,
+    },
+    /// A key that the page needs is not there.
+    #[error("config key `{key}` is missing; wanted {wanted}")]
+    Missing {
+        /// The key.
+        key: String,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// A key holds the wrong kind of value.
+    #[error("config key `{key}` is {found}; wanted {wanted}")]
+    WrongType {
+        /// The key.
+        key: String,
+        /// What it holds.
+        found: String,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// A value this engine does not do, or that contradicts another.
+    #[error("config key `{key}` is {found}; wanted {wanted}")]
+    Unsupported {
+        /// The key.
+        key: String,
+        /// What it holds.
+        found: String,
+        /// What would run.
+        wanted: String,
+    },
+    /// Keys the page did not read: their meaning is not known, so results could be wrong.
+    #[error(
+        "config has keys that the page of `{architecture}` does not read: {keys}\n\
+         hint: they may change the numbers; remove them if they do not"
+    )]
+    Unread {
+        /// The architecture.
+        architecture: String,
+        /// The keys, comma-separated.
+        keys: String,
+    },
+}
+
+/// The result of reading a configuration.
+pub type Result<T> = std::result::Result<T, Error>;

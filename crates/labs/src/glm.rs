@@ -1,0 +1,104 @@
+//! GLM 智谱 (Zhipu, Z.ai).
+//!
+//! | family  | mixer                                        | ffn                                 |
+//! |---------|----------------------------------------------|-------------------------------------|
+//! | GLM-4   | softmax, GQA, interleaved rope on half a head | dense, gate and up fused            |
+//! | GLM-4-0414 | as GLM-4, sandwich norms                  | as GLM-4, sandwich norms            |
+//! | GLM-4.5 | softmax, GQA, half-split rope on half a head, | dense first, then sigmoid experts  |
+//! |         | q and k norms optional                       | with selection bias and a shared FFN |
+
+use crate::common::{
+    decoder, head_dim, norm, pre_norm, qk_normed, qkv_biased, softmax, swiglu,
+    with_prediction_layers,
+};
+use crate::experts::noaux;
+use crate::rotation::Rotation;
+use crate::{Config, Family, Gguf, Lab, Result};
+use baimo_blueprint::{
+    Block, Blueprint, Ffn, Fold, Layer, Mixer, Residual, RopeStyle, Softmax, Sublayer, Tensor,
+};
+
+/// Zhipu's models.
+pub const GLM: Lab = Lab {
+    name: "GLM",
+    hanzi: "智谱",
+    house: "Zhipu, Z.ai",
+    families: &[
+        Family {
+            architecture: "GlmForCausalLM",
+            models: "glm-4-9b-chat-hf, GLM-Edge",
+            blueprint: Some(glm),
+            gguf: None,
+        },
+        Family {
+            architecture: "Glm4ForCausalLM",
+            models: "GLM-4-0414 9B/32B, GLM-Z1",
+            blueprint: Some(glm4),
+            gguf: Some(Gguf::plain("glm4")),
+        },
+        Family {
+            architecture: "Glm4MoeForCausalLM",
+            models: "GLM-4.5, GLM-4.5-Air, GLM-4.6, GLM-4.7",
+            blueprint: Some(glm4_moe),
+            gguf: Some(Gguf::plain("glm4moe")),
+        },
+    ],
+};
+
+fn glm(c: &Config) -> Result<Blueprint> {
+    decoder(c, |_, prefix| {
+        let mixer = attention(c, prefix, RopeStyle::Interleaved)?;
+        pre_norm(c, prefix, Mixer::Softmax(mixer), fused_ffn(c, prefix)?)
+    })
+}
+
+fn glm4(c: &Config) -> Result<Blueprint> {
+    c.only("hidden_act", "silu")?;
+    decoder(c, |_, prefix| {
+        let sandwich = |before: &str, after: &str, block| {
+            let named = |name: &str| norm(c, &format!("{prefix}.{name}"), c.size("hidden_size")?);
+            let residual = Residual::Sandwich { before: named(before)?, after: named(after)? };
+            Ok(Sublayer { residual, block })
+        };
+        let mixer = Mixer::Softmax(attention(c, prefix, RopeStyle::Interleaved)?);
+        let ffn = fused_ffn(c, prefix)?;
+        Ok(Layer {
+            sublayers: vec![
+                sandwich("input_layernorm", "post_self_attn_layernorm", Block::Mixer(mixer))?,
+                sandwich("post_attention_layernorm", "post_mlp_layernorm", Block::Ffn(ffn))?,
+            ],
+        })
+    })
+}
+
+fn glm4_moe(c: &Config) -> Result<Blueprint> {
+    let blueprint = decoder(c, |index, prefix| {
+        let mut mixer = attention(c, prefix, RopeStyle::Half)?;
+        if c.flag_or("use_qk_norm", false)? {
+            mixer = qk_normed(c, mixer, prefix)?;
+        }
+        pre_norm(c, prefix, Mixer::Softmax(mixer), noaux(c, index, prefix)?)
+    })?;
+    with_prediction_layers(c, blueprint)
+}
+
+fn attention(c: &Config, prefix: &str, style: RopeStyle) -> Result<Softmax> {
+    let dim = head_dim(c)?;
+    let mut mixer = softmax(c, prefix, dim)?;
+    mixer = qkv_biased(mixer, prefix, c.flag_or("attention_bias", false)?);
+    mixer.rope = Some(Rotation::read(c)?.partial(dim, 0.5, style));
+    Ok(mixer)
+}
+
+/// `gate_up_proj` holds the gate's rows, then those of `up`.
+fn fused_ffn(c: &Config, prefix: &str) -> Result<Ffn> {
+    let (hidden, width) = (c.size("hidden_size")?, c.size("intermediate_size")?);
+    let part = |start| {
+        Tensor::new(format!("{prefix}.mlp.gate_up_proj.weight"), [width, hidden])
+            .folded(Fold::Rows { start, of: 2 * width })
+    };
+    let mut ffn = swiglu(c, &format!("{prefix}.mlp"), width)?;
+    ffn.gate.weight = part(0);
+    ffn.up.weight = part(width);
+    Ok(Ffn::Dense(ffn))
+}

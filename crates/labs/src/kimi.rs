@@ -1,0 +1,17 @@
+//! Kimi 月之暗面 (Moonshot AI): Moonlight and K2 are DeepSeek-V3's architecture (page `deepseek`)
+//! with other sizes: one expert group, more experts, fewer heads.
+
+use crate::{Family, Lab};
+
+/// Moonshot AI's models.
+pub const KIMI: Lab = Lab {
+    name: "Kimi",
+    hanzi: "月之暗面",
+    house: "Moonshot AI",
+    families: &[Family {
+        architecture: "DeepseekV3ForCausalLM",
+        models: "Moonlight-16B-A3B, Kimi-K2",
+        blueprint: None,
+        gguf: None,
+    }],
+};

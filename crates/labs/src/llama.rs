@@ -1,0 +1,34 @@
+//! The Llama block, which many labs took over unchanged: their checkpoints say
+//! `LlamaForCausalLM` and run here.
+//!
+//! | family | mixer             | ffn   |
+//! |--------|-------------------|-------|
+//! | Llama  | softmax, GQA, rope | dense |
+
+use crate::common::{decoder, dense, head_dim, pre_norm, qkv_biased, softmax};
+use crate::{Config, Family, Gguf, Lab, Result};
+use baimo_blueprint::{Blueprint, Mixer};
+
+/// Who uses the block unchanged and has no page of their own.
+pub const LLAMA: Lab = Lab {
+    name: "Llama",
+    hanzi: "",
+    house: "others with the same block",
+    families: &[Family {
+        architecture: "LlamaForCausalLM",
+        models: "SmolLM2, DeepSeek-R1-Distill-Llama, Seed-Coder",
+        blueprint: Some(llama),
+        gguf: Some(Gguf { interleaved_qk: true, ..Gguf::plain("llama") }),
+    }],
+};
+
+fn llama(c: &Config) -> Result<Blueprint> {
+    c.only("mlp_bias", false)?;
+    c.waive(&["rope_interleaved", "is_llama_config"]);
+    decoder(c, |_, prefix| {
+        let biased = c.flag_or("attention_bias", false)?;
+        let mut mixer = qkv_biased(softmax(c, prefix, head_dim(c)?)?, prefix, biased);
+        mixer.o = mixer.o.biased(&format!("{prefix}.self_attn.o_proj"), biased);
+        pre_norm(c, prefix, Mixer::Softmax(mixer), dense(c, prefix)?)
+    })
+}

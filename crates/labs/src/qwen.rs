@@ -1,0 +1,125 @@
+//! Qwen 通义千问 (Alibaba).
+//!
+//! | family    | mixer                                          | ffn                            |
+//! |-----------|------------------------------------------------|--------------------------------|
+//! | Qwen2     | softmax, GQA, bias on q k v, window optional   | dense                          |
+//! | Qwen2-MoE | as Qwen2                                       | experts, and a gated shared FFN |
+//! | Qwen3     | softmax, GQA, q and k normed per head          | dense                          |
+//! | Qwen3-MoE | as Qwen3                                       | experts, renormalized          |
+
+use crate::common::{decoder, dense, head_dim, pre_norm, qk_normed, qkv_biased, softmax, swiglu};
+use crate::experts::experts;
+use crate::{Config, Family, Gguf, GgufHeader, Lab, Result};
+use baimo_blueprint::{Blueprint, Experts, Ffn, Linear, Mixer, Shared, Softmax};
+use serde_json::{Map, Value};
+
+/// Alibaba's models.
+pub const QWEN: Lab = Lab {
+    name: "Qwen",
+    hanzi: "通义千问",
+    house: "Alibaba",
+    families: &[
+        Family {
+            architecture: "Qwen2ForCausalLM",
+            models: "Qwen1.5, Qwen2, Qwen2.5, QwQ-32B, DeepSeek-R1-Distill-Qwen",
+            blueprint: Some(qwen2),
+            gguf: Some(Gguf::plain("qwen2")),
+        },
+        Family {
+            architecture: "Qwen2MoeForCausalLM",
+            models: "Qwen1.5-MoE-A2.7B, Qwen2-57B-A14B",
+            blueprint: Some(qwen2_moe),
+            gguf: Some(Gguf::plain("qwen2moe")),
+        },
+        Family {
+            architecture: "Qwen3ForCausalLM",
+            models: "Qwen3 0.6B-32B",
+            blueprint: Some(qwen3),
+            gguf: Some(Gguf::plain("qwen3")),
+        },
+        Family {
+            architecture: "Qwen3MoeForCausalLM",
+            models: "Qwen3-30B-A3B, Qwen3-235B-A22B, Qwen3-Coder",
+            blueprint: Some(qwen3_moe),
+            gguf: Some(Gguf { config: renormalized, ..Gguf::plain("qwen3moe") }),
+        },
+    ],
+};
+
+fn qwen2(c: &Config) -> Result<Blueprint> {
+    decoder(c, |index, prefix| {
+        pre_norm(c, prefix, biased_attention(c, index, prefix)?, dense(c, prefix)?)
+    })
+}
+
+fn qwen2_moe(c: &Config) -> Result<Blueprint> {
+    decoder(c, |index, prefix| {
+        let ffn = sparse_or_dense(c, index, prefix, |experts| {
+            let name = format!("{prefix}.mlp.shared_expert");
+            let width = c.size("shared_expert_intermediate_size")?;
+            experts.shared = Some(Shared {
+                dense: swiglu(c, &name, width)?,
+                gate: Some(Linear::new(&format!("{name}_gate"), 1, c.size("hidden_size")?)),
+            });
+            Ok(())
+        })?;
+        pre_norm(c, prefix, biased_attention(c, index, prefix)?, ffn)
+    })
+}
+
+fn qwen3(c: &Config) -> Result<Blueprint> {
+    decoder(c, |index, prefix| {
+        pre_norm(c, prefix, normed_attention(c, index, prefix)?, dense(c, prefix)?)
+    })
+}
+
+fn qwen3_moe(c: &Config) -> Result<Blueprint> {
+    decoder(c, |index, prefix| {
+        let ffn = sparse_or_dense(c, index, prefix, |_| Ok(()))?;
+        pre_norm(c, prefix, normed_attention(c, index, prefix)?, ffn)
+    })
+}
+
+fn biased_attention(c: &Config, index: usize, prefix: &str) -> Result<Mixer> {
+    let mixer = softmax(c, prefix, head_dim(c)?)?;
+    let mixer = qkv_biased(mixer, prefix, c.flag_or("qkv_bias", true)?);
+    windowed(c, index, mixer)
+}
+
+fn normed_attention(c: &Config, index: usize, prefix: &str) -> Result<Mixer> {
+    let biased = c.flag_or("attention_bias", false)?;
+    let mut mixer = qkv_biased(softmax(c, prefix, c.size_or("head_dim", 128)?)?, prefix, biased);
+    mixer.o = mixer.o.biased(&format!("{prefix}.self_attn.o_proj"), biased);
+    windowed(c, index, qk_normed(c, mixer, prefix)?)
+}
+
+/// The upper layers, from `max_window_layers` on, see a window where the switch is on.
+fn windowed(c: &Config, index: usize, mixer: Softmax) -> Result<Mixer> {
+    let (window, first) = (c.size_option("sliding_window")?, c.count_or("max_window_layers", 28)?);
+    let on = c.flag_or("use_sliding_window", false)? && index >= first;
+    c.waive(&["layer_types"]);
+    Ok(Mixer::Softmax(Softmax { window: window.filter(|_| on), ..mixer }))
+}
+
+/// Every `decoder_sparse_step`-th layer has experts, but for those listed in `mlp_only_layers`.
+fn sparse_or_dense(
+    c: &Config,
+    index: usize,
+    prefix: &str,
+    finish: impl Fn(&mut Experts) -> Result<()>,
+) -> Result<Ffn> {
+    let mut sparse = experts(c, prefix, c.size("num_experts")?)?;
+    sparse.router.renormalize = c.flag_or("norm_topk_prob", false)?;
+    finish(&mut sparse)?;
+    let (dense_only, step) = (c.counts("mlp_only_layers")?, c.size_or("decoder_sparse_step", 1)?);
+    let dense = dense(c, prefix)?;
+    match !dense_only.contains(&index) && (index + 1).is_multiple_of(step) {
+        true => Ok(Ffn::Experts(sparse)),
+        false => Ok(dense),
+    }
+}
+
+/// GGUF files do not say that the chosen scores are renormalized: all releases do it.
+fn renormalized(_: &GgufHeader, config: &mut Map<String, Value>) {
+    config.insert("norm_topk_prob".into(), true.into());
+}

@@ -1,0 +1,98 @@
+//! Rope settings, which checkpoints spell in three ways: `rope_theta` with `rope_scaling`, or both
+//! inside `rope_parameters`; the kind of scaling as `rope_type` or `type`.
+
+use crate::Config;
+use crate::error::Result;
+use baimo_blueprint::{Rope, RopeScaling, RopeStyle};
+
+/// What a configuration says of rotations.
+pub(crate) struct Rotation {
+    theta: f64,
+    scaling: RopeScaling,
+    /// Part of each head that is rotated.
+    pub partial: Option<f64>,
+    /// YaRN's correction of the softmax scale (squared already), 1 where there is none.
+    pub softmax_scale: f64,
+}
+
+impl Rotation {
+    /// Reads every rope key of the configuration.
+    pub fn read(c: &Config) -> Result<Rotation> {
+        let context = c.size("max_position_embeddings")?;
+        let (parameters, scaling) = (c.part("rope_parameters")?, c.part("rope_scaling")?);
+        let mut theta = c.float_or("rope_theta", 10_000.0)?;
+        let mut partial = c.float_option("partial_rotary_factor")?;
+        if let Some(part) = &parameters {
+            theta = part.float_or("rope_theta", theta)?;
+            partial = part.float_option("partial_rotary_factor")?.or(partial);
+        }
+        let mut rotation =
+            Rotation { theta, scaling: RopeScaling::None, partial, softmax_scale: 1.0 };
+        if let Some(part) = scaling.or(parameters) {
+            rotation.read_scaling(&part, context)?;
+            part.finish("rope")?;
+        }
+        Ok(rotation)
+    }
+
+    fn read_scaling(&mut self, part: &Config, context: usize) -> Result<()> {
+        let (kind, plain) = (part.text_option("rope_type")?, part.text_option("type")?);
+        let factor = part.float_or("factor", 1.0)?;
+        let original = part.size_or("original_max_position_embeddings", context)?;
+        part.waive(&["rope_theta", "partial_rotary_factor"]);
+        self.scaling = match kind.or(plain).unwrap_or("default") {
+            "default" => RopeScaling::None,
+            "linear" => RopeScaling::Linear { factor },
+            "dynamic" => RopeScaling::Dynamic { factor, original: context },
+            "llama3" => RopeScaling::Llama3 {
+                factor,
+                low: part.float("low_freq_factor")?,
+                high: part.float("high_freq_factor")?,
+                original,
+            },
+            "yarn" => self.yarn(part, factor, original)?,
+            _ => {
+                let key = if kind.is_some() { "rope_type" } else { "type" };
+                return Err(part.unsupported(key, "default, linear, dynamic, llama3 or yarn"));
+            }
+        };
+        Ok(())
+    }
+
+    /// `mscale` and `mscale_all_dim` are DeepSeek-V2's: sine and cosine take their ratio, the
+    /// softmax scale the square of the second (modeling_deepseek.py of that release).
+    fn yarn(&mut self, part: &Config, factor: f64, original: usize) -> Result<RopeScaling> {
+        let correction = |weight: f64| match factor > 1.0 {
+            true => 0.1 * weight * factor.ln() + 1.0,
+            false => 1.0,
+        };
+        let mscale = part.float_or("mscale", 0.0)?;
+        let all_dims = part.float_or("mscale_all_dim", 0.0)?;
+        let attention = match part.float_option("attention_factor")? {
+            Some(given) => given,
+            None if mscale != 0.0 && all_dims != 0.0 => correction(mscale) / correction(all_dims),
+            None => correction(1.0),
+        };
+        if all_dims != 0.0 {
+            self.softmax_scale = correction(all_dims).powi(2);
+        }
+        Ok(RopeScaling::Yarn {
+            factor,
+            beta_fast: part.float_or("beta_fast", 32.0)?,
+            beta_slow: part.float_or("beta_slow", 1.0)?,
+            truncate: part.flag_or("truncate", true)?,
+            original,
+            attention: attention as f32,
+        })
+    }
+
+    /// A rotation of `dim` numbers.
+    pub fn rope(&self, dim: usize, style: RopeStyle) -> Rope {
+        Rope { scaling: self.scaling, ..Rope::new(dim, style, self.theta) }
+    }
+
+    /// A rotation of the first part of a head: `partial_rotary_factor` of it, or `default`.
+    pub fn partial(&self, head_dim: usize, default: f64, style: RopeStyle) -> Rope {
+        self.rope((head_dim as f64 * self.partial.unwrap_or(default)) as usize, style)
+    }
+}
