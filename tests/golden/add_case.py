@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Lists the tensors of a new case: reads CASE/config.json, writes CASE/tensors.json.
+
+    python tests/golden/add_case.py CASE && python tests/golden/regenerate.py CASE
+
+Names and shapes are those that the reference implementation would save. With a `quantization_config`
+of method `fp8` every projection becomes F8_E4M3 with a `weight_scale_inv`, and what such releases
+leave alone becomes BF16, but for the router's bias, which stays F32.
+"""
+
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from safetensors import safe_open
+
+import checkpoint
+
+
+def saved_shapes(case):
+    """Checkpoint names with their shapes, as the reference implementation writes them."""
+    config = checkpoint.read(case, "config.json")
+    config.pop("quantization_config", None)
+    model_class = getattr(transformers, config["architectures"][0])
+    with tempfile.TemporaryDirectory() as folder:
+        config["model_type"] = model_class.config_class.model_type
+        (Path(folder) / "config.json").write_text(json.dumps(config))
+        settings = model_class.config_class.from_pretrained(folder)
+        model_class(settings).to(torch.float32).save_pretrained(folder)
+        with safe_open(Path(folder) / "model.safetensors", "np") as file:
+            return {name: file.get_slice(name).get_shape() for name in sorted(file.keys())}
+
+
+def spread(name, shape):
+    """Offset and scale that keep activations near one and routing decisive."""
+    if len(shape) == 1:
+        return (1.0, 0.2) if name.endswith("norm.weight") else (0.0, 0.15)
+    unit = math.sqrt(3 / shape[-1])  # variance 1 / columns
+    gain = {"model.embed_tokens.weight": 1 / unit, "lm_head.weight": 1.5}.get(name, 1.0)
+    return 0.0, round(unit * (2.0 if name.endswith("mlp.gate.weight") else gain), 5)
+
+
+def entry(name, shape, dtype, offset, scale):
+    return {"name": name, "shape": list(shape), "offset": offset, "scale": scale, "dtype": dtype}
+
+
+def entries_of(name, shape, is_fp8):
+    if is_fp8 and len(shape) == 2 and ("proj" in name.split(".")[-2]):
+        codes = checkpoint.fp8_to_float32(np.array([c for c in range(256) if c & 0x7F != 0x7F]))
+        typical = math.sqrt(1 / shape[1]) / float(np.sqrt((codes**2).mean()))
+        blocks = [math.ceil(n / checkpoint.BLOCK) for n in shape]
+        return [
+            entry(name, shape, "F8_E4M3", 0.0, 1.0),
+            entry(name + "_scale_inv", blocks, "F32", float(f"{typical:.4g}"),
+                  float(f"{typical / 2:.4g}")),
+        ]
+    stays_f32 = not is_fp8 or name.endswith("e_score_correction_bias")
+    return [entry(name, shape, "F32" if stays_f32 else "BF16", *spread(name, shape))]
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    case = sys.argv[1]
+    method = checkpoint.read(case, "config.json").get("quantization_config", {}).get("quant_method")
+    if method not in (None, "fp8"):
+        sys.exit(f"{case}: quant_method {method}: only fp8 is known here")
+    entries = [e for name, shape in saved_shapes(case).items()
+               for e in entries_of(name, shape, method == "fp8")]
+    text = "[\n" + ",\n".join(map(json.dumps, entries)) + "\n]\n"
+    (checkpoint.GOLDEN / case / "tensors.json").write_text(text)
+    print(f"{case}: {len(entries)} tensors")
+
+
+if __name__ == "__main__":
+    main()

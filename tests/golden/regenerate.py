@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Computes golden.json of every case with the reference implementation in transformers.
+
+    pip install torch transformers safetensors numpy
+    python tests/golden/regenerate.py --check          # compare with what is stored
+    python tests/golden/regenerate.py [CASE...]        # write
+
+The arithmetic is float32 on a CPU with eager attention and experts; FP8 and BF16 checkpoints are
+dequantized first.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from safetensors.numpy import save_file
+
+import checkpoint
+
+LENGTHS = [1, 2, 7, 24]  # and the whole prompt
+PROMPT_LENGTH = 40
+GREEDY = 16
+TOLERANCE = 1e-4
+
+
+def load(case, folder):
+    """The case as a transformers model in float32, through a real checkpoint folder."""
+    config = checkpoint.read(case, "config.json")
+    config.pop("quantization_config", None)
+    config["torch_dtype"] = "float32"
+    # A model_type of remote code has no class here, but its architecture names one.
+    model_class = getattr(transformers, config["architectures"][0], None)
+    model_class = model_class or transformers.AutoModelForCausalLM
+    if getattr(model_class, "config_class", None):
+        config["model_type"] = model_class.config_class.model_type
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(checkpoint.dequantized(case), folder / "model.safetensors", {"format": "pt"})
+    options = dict(dtype=torch.float32, attn_implementation="eager", output_loading_info=True,
+                   experts_implementation="eager")
+    model, info = model_class.from_pretrained(folder, **options)
+    for kind in ["missing_keys", "unexpected_keys", "mismatched_keys"]:
+        if info.get(kind):
+            sys.exit(f"{case}: {kind}: {sorted(info[kind])[:5]}")
+    return model.eval()
+
+
+def prompt_of(case, vocab):
+    """The stored prompt; a new case gets one from its name."""
+    try:
+        return checkpoint.read(case, "golden.json")["ids"]
+    except FileNotFoundError:
+        bits = checkpoint.random_bits(case, PROMPT_LENGTH) >> np.uint64(40)
+        return [10 + int(b) % (vocab - 10) for b in bits]
+
+
+def last_logits(model, ids):
+    return model(torch.tensor([ids]), use_cache=False).logits[0, -1]
+
+
+def greedy_with_cache(model, ids):
+    """The tokens, and the logits each was chosen from."""
+    cache, step, tokens, rows = None, ids, [], []
+    for _ in range(GREEDY):
+        out = model(torch.tensor([step]), past_key_values=cache, use_cache=True)
+        cache, row = out.past_key_values, out.logits[0, -1]
+        rows.append(row)
+        tokens.append(int(row.argmax()))
+        step = tokens[-1:]
+    return tokens, rows
+
+
+def compute(case):
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        model = load(case, Path(folder))
+        ids = prompt_of(case, model.config.vocab_size)
+        outputs = []
+        hooks = [layer.register_forward_hook(lambda _m, _a, out: outputs.append(
+            (out[0] if isinstance(out, tuple) else out)[0, -1, :8])) for layer in model.model.layers]
+        whole = last_logits(model, ids)
+        for hook in hooks:
+            hook.remove()
+        tokens, rows = greedy_with_cache(model, ids)
+        again = last_logits(model, ids + tokens[:-1])
+        margins = [row.topk(2).values for row in rows]
+        logits = [{"len": n, "logits": last_logits(model, ids[:n])} for n in LENGTHS]
+        logits.append({"len": len(ids), "logits": whole})
+        float64 = last_logits(model.double(), ids)
+        versions = f"transformers {transformers.__version__}, torch {torch.__version__.split('+')[0]}"
+        return {
+            "case": case,
+            "reference": f"{versions}, float32, eager",
+            "ids": ids,
+            "logits": [{**e, "logits": rounded(e["logits"], 8)} for e in logits],
+            "greedy": tokens,
+            "greedy_min_rel_margin": min(
+                float(f"{(m[0] - m[1]) / row.abs().max():.3g}") for m, row in zip(margins, rows)),
+            "prefill_then_decode_check": float(f"{(again - rows[-1]).abs().max():.3g}"),
+            "float64_diff": float(f"{(float64 - whole).abs().max():.3g}"),
+            "layer_output_last_position_first8": [rounded(o, 7) for o in outputs],
+        }
+
+
+def rounded(values, digits):
+    return [float(f"{float(v):.{digits}g}") for v in values]
+
+
+def largest_difference(found, stored):
+    pairs = list(zip(found["logits"], stored["logits"], strict=True))
+    assert all(a["len"] == b["len"] for a, b in pairs)
+    logits = max(np.abs(np.subtract(a["logits"], b["logits"])).max() for a, b in pairs)
+    layers = np.abs(np.subtract(found["layer_output_last_position_first8"],
+                                stored["layer_output_last_position_first8"])).max()
+    return logits, layers
+
+
+def dump(golden):
+    """One line a list of numbers, so that a diff stays readable."""
+    rows = ",\n  ".join(f'{{"len": {e["len"]}, "logits": {json.dumps(e["logits"])}}}'
+                        for e in golden["logits"])
+    layers = ",\n  ".join(json.dumps(row) for row in golden["layer_output_last_position_first8"])
+    lists = {"logits": rows, "layer_output_last_position_first8": layers}
+    fields = [f' "{key}": ' + (f"[\n  {lists[key]}\n ]" if key in lists else json.dumps(value))
+              for key, value in golden.items()]
+    return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="default: all")
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    arguments = parser.parse_args()
+    checkpoint.check_definition()
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+    worst, failed = 0.0, []
+    for case in arguments.cases or checkpoint.cases():
+        golden = compute(case)
+        path = checkpoint.GOLDEN / case / "golden.json"
+        if not arguments.check:
+            path.write_text(dump(golden))
+            print(f"{case:16} written, smallest greedy margin {golden['greedy_min_rel_margin']:.2g}, "
+                  f"float64 differs by {golden['float64_diff']:.2g}")
+            continue
+        stored = json.loads(path.read_text())
+        logits, layers = largest_difference(golden, stored)
+        same = golden["greedy"] == stored["greedy"]
+        worst = max(worst, logits)
+        if logits > TOLERANCE or layers > TOLERANCE or not same:
+            failed.append(case)
+        print(f"{case:16} logits {logits:.2e}  layers {layers:.2e}  greedy "
+              f"{'same' if same else 'DIFFERENT'}")
+    if arguments.check:
+        print(f"largest difference of a logit: {worst:.2e}")
+        if failed:
+            sys.exit(f"beyond {TOLERANCE:g}, or other tokens: {' '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
