@@ -1,10 +1,17 @@
 //! The arithmetic: a module per operation, a file per instruction set, a scalar twin for each.
 
+pub mod activation;
 pub mod format;
+mod heads;
 pub mod isa;
+mod lanes;
+pub mod norm;
+pub mod rope;
+pub mod softmax;
 pub mod threads;
 
 pub use format::Format;
+pub use heads::HeadLayout;
 pub use isa::Isa;
 pub use threads::Pool;
 

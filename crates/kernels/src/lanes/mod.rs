@@ -1,0 +1,130 @@
+//! Eight numbers at a time: the vocabulary every elementwise and attention kernel is written in.
+//!
+//! A kernel's body is written once, over [`Lanes`]. With [`Scalar`] it is plain Rust and is the
+//! operation's definition; with another instruction set it is the same sequence of the same
+//! roundings in each lane, so all instruction sets give the same bits. A new instruction set is
+//! one file here. (The shape follows the `Vector` trait of the memchr crate.)
+//!
+//! Everything that takes `Lanes` is `#[inline(always)]`, so that it is compiled with the
+//! instructions of the one `#[target_feature]` function it is called from, see [`on`].
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod exp;
+mod scalar;
+
+pub(crate) use exp::exp;
+pub(crate) use scalar::Scalar;
+
+use crate::Isa;
+
+/// How many numbers a vector has, on every instruction set.
+pub(crate) const WIDTH: usize = 8;
+
+/// Arithmetic on vectors of eight `f32`. A value of the type proves that the machine has it.
+pub(crate) trait Lanes: Copy {
+    /// Eight `f32`.
+    type Vector: Copy;
+
+    /// The same number in every lane.
+    fn splat(self, value: f32) -> Self::Vector;
+    /// Reads eight numbers.
+    fn load(self, from: &[f32; WIDTH]) -> Self::Vector;
+    /// Writes eight numbers.
+    fn store(self, vector: Self::Vector, to: &mut [f32; WIDTH]);
+    /// Reads eight half-precision numbers, given by their bits.
+    fn load_half(self, from: &[u16; WIDTH]) -> Self::Vector;
+    /// The bits of the nearest half-precision numbers, ties to even.
+    fn to_half(self, vector: Self::Vector) -> [u16; WIDTH];
+    /// `a + b`
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b`
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`, rounded once.
+    fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `if a > b { a } else { b }`: a NaN in either gives `b`.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `if a < b { a } else { b }`: a NaN in either gives `b`.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `|a|`
+    fn abs(self, a: Self::Vector) -> Self::Vector;
+    /// `2^n` for integral `n` in -126 ..= 127; any number for a NaN.
+    fn power_of_two(self, n: Self::Vector) -> Self::Vector;
+    /// Row `i`, column `j` becomes row `j`, column `i`.
+    fn transpose(self, rows: [Self::Vector; WIDTH]) -> [Self::Vector; WIDTH];
+    /// Says that the cache line at `address` will be read soon; any address will do.
+    fn prefetch<T>(self, address: *const T);
+
+    /// The lanes as an array.
+    #[inline(always)]
+    fn to_array(self, vector: Self::Vector) -> [f32; WIDTH] {
+        let mut lanes = [0.0; WIDTH];
+        self.store(vector, &mut lanes);
+        lanes
+    }
+
+    /// The sum of all lanes, as the tree `((0+4)+(2+6)) + ((1+5)+(3+7))`.
+    #[inline(always)]
+    fn sum(self, vector: Self::Vector) -> f32 {
+        let lane = self.to_array(vector);
+        ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]))
+    }
+
+    /// The largest lane; a NaN is the largest only if it is in every lane.
+    #[inline(always)]
+    fn largest(self, vector: Self::Vector) -> f32 {
+        let lanes = self.to_array(vector);
+        lanes
+            .into_iter()
+            .fold(f32::NEG_INFINITY, |best, lane| if lane > best { lane } else { best })
+    }
+
+    /// The up to eight numbers of `slice`, `rest` after its end.
+    #[inline(always)]
+    fn load_padded(self, slice: &[f32], rest: f32) -> Self::Vector {
+        if let Ok(whole) = slice.try_into() {
+            return self.load(whole);
+        }
+        let mut lanes = [rest; WIDTH];
+        lanes[..slice.len()].copy_from_slice(slice);
+        self.load(&lanes)
+    }
+
+    /// Writes as many lanes as `slice` is long.
+    #[inline(always)]
+    fn store_part(self, vector: Self::Vector, slice: &mut [f32]) {
+        if let Ok(whole) = (&mut *slice).try_into() {
+            return self.store(vector, whole);
+        }
+        let len = slice.len();
+        slice.copy_from_slice(&self.to_array(vector)[..len]);
+    }
+}
+
+/// Something to compute, with its operands: the door through which an instruction set is chosen.
+pub(crate) trait Operation {
+    /// What it gives back.
+    type Output;
+
+    /// Computes it. Implementations are `#[inline(always)]`.
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// Runs `operation` with the instructions of `isa`: one choice per call, none inside.
+#[inline]
+pub(crate) fn on<O: Operation>(isa: Isa, operation: O) -> O::Output {
+    match isa {
+        Isa::Scalar => operation.run(Scalar),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(proof) => avx2::run(proof, operation),
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2(_) => unreachable!("AVX2 is only detected on x86-64"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
