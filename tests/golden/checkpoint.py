@@ -15,8 +15,8 @@ GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 def cases():
-    """Names of all cases, sorted."""
-    return sorted(path.parent.name for path in GOLDEN.glob("*/config.json"))
+    """Names of all cases, sorted; a name is the path of the folder."""
+    return sorted(str(path.parent.relative_to(GOLDEN)) for path in GOLDEN.rglob("config.json"))
 
 
 def read(case, name):
@@ -83,7 +83,16 @@ def raw(entry):
 
 
 def dequantized(case):
-    """Every tensor of the case in float32 by name; FP8 blocks are multiplied by their scales."""
+    """Every tensor of the case in float32, as a program must see it after loading."""
+    if (GOLDEN / case / "model.gguf").exists():
+        import make_gguf  # needs another package
+
+        return make_gguf.read_back(case)
+    return defined(case)
+
+
+def defined(case):
+    """The tensors that tensors.json defines; FP8 blocks are multiplied by their scales."""
     entries = {entry["name"]: entry for entry in read(case, "tensors.json")}
     tensors = {}
     for name, entry in entries.items():
