@@ -1,1 +1,36 @@
-//! (placeholder)
+//! Files to tensors: safetensors and GGUF, whole or in parts, under one set of names.
+//!
+//! ```text
+//! path ─► Checkpoint ─► Claims ─► RowSource ─► rows of bytes in the format the model computes in
+//!         what is        what was   which rows,
+//!         there          asked for  converted to what
+//! ```
+//!
+//! A [`Checkpoint`] knows every tensor of its files and reads none. A loader asks for tensors
+//! through [`Claims`], which at the end names what nobody asked for. A [`RowSource`] streams the
+//! rows of one tensor, chosen, reordered and converted on the way, in bounded memory.
+//!
+//! Tensors are asked for by the names they have on the hub; [`names`] knows what GGUF files call
+//! them. Everything read here was written by somebody else: whatever the bytes are, the answer is
+//! a tensor or an [`Error`] that names the file and the part at fault.
+
+mod checkpoint;
+mod claims;
+mod error;
+mod folds;
+pub mod gguf;
+pub mod names;
+mod os;
+mod parts;
+mod quantize;
+mod rows;
+pub mod safetensors;
+mod tensor;
+
+pub use checkpoint::Checkpoint;
+pub use claims::Claims;
+pub use error::{Error, Report};
+pub use os::resident_bytes;
+pub use quantize::{Role, RowSource, Target, target_format};
+pub use rows::{Direction, RowPermutation, Rows};
+pub use tensor::{BlockScales, Dtype, SCALE_BLOCK, Tensor, TensorInfo};

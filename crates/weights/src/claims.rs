@@ -1,0 +1,245 @@
+//! Who asked for which tensor, so that nothing is left over unseen.
+
+use baimo_blueprint as blueprint;
+
+use crate::checkpoint::{Checkpoint, Found};
+use crate::error::{Error, Report, quoted, shape_text};
+use crate::folds;
+use crate::names::{self, KEY_UP, KEY_VALUE_UP, Part, VALUE_UP};
+use crate::quantize::RowSource;
+use crate::tensor::Tensor;
+
+/// How many names a message lists.
+const NAMES_MAX: usize = 4;
+
+/// The tensors of a checkpoint with a tick at each that was asked for.
+pub struct Claims<'a> {
+    checkpoint: &'a Checkpoint,
+    claimed: Vec<Claimed>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Claimed {
+    Nothing,
+    Everything,
+    /// Two ticks for each matrix of a stack: one for each half of its rows.
+    Halves(Vec<bool>),
+}
+
+impl<'a> Claims<'a> {
+    /// Nothing of `checkpoint` claimed yet.
+    pub fn new(checkpoint: &'a Checkpoint) -> Claims<'a> {
+        Claims { checkpoint, claimed: vec![Claimed::Nothing; checkpoint.len()] }
+    }
+
+    /// The checkpoint.
+    pub fn checkpoint(&self) -> &'a Checkpoint {
+        self.checkpoint
+    }
+
+    /// Claims the tensor of that hub name, if there is one.
+    ///
+    /// # Errors
+    /// If it is there and its shape makes no sense.
+    pub fn find(&mut self, hub_name: &str) -> Result<Option<Tensor<'a>>, Error> {
+        let Some(found) = self.checkpoint.find(hub_name) else { return Ok(None) };
+        let tensor = self.checkpoint.load(found)?;
+        self.mark(found);
+        Ok(Some(tensor))
+    }
+
+    /// Claims the tensor of that hub name.
+    ///
+    /// # Errors
+    /// If there is none, or its shape makes no sense.
+    pub fn tensor(&mut self, hub_name: &str) -> Result<Tensor<'a>, Error> {
+        self.find(hub_name)?.ok_or_else(|| self.missing(hub_name))
+    }
+
+    /// Claims what a blueprint asks for, as rows of its last dimension: for a linear weight
+    /// `[outputs, inputs]`, `outputs` rows. `expert` says which, for a name with `{e}`.
+    ///
+    /// # Errors
+    /// If the tensor is missing, of another shape than the blueprint says, or no weights.
+    ///
+    /// # Panics
+    /// If `expert` is given and the name has no `{e}`, or the other way round.
+    pub fn rows(
+        &mut self,
+        wanted: &blueprint::Tensor,
+        expert: Option<usize>,
+    ) -> Result<RowSource<'a>, Error> {
+        assert_eq!(wanted.is_per_expert(), expert.is_some(), "{}", wanted.name);
+        let Some(expert) = expert else {
+            if let Some(source) = self.split_key_value_up(wanted)? {
+                return Ok(source);
+            }
+            let tensor = self.tensor(&wanted.name)?;
+            return folds::fold(shaped(tensor, &wanted.stored_shape())?, wanted);
+        };
+        assert_eq!(wanted.fold, blueprint::Fold::AsStored, "{}: no fold per expert", wanted.name);
+        let tensor = self.tensor(&wanted.expert_name(expert))?;
+        folds::as_stored(shaped(tensor, &wanted.shape[1..])?)
+    }
+
+    /// Claims what a blueprint asks for, as floats, row-major: norms, biases.
+    ///
+    /// # Errors
+    /// As [`Claims::rows`].
+    pub fn floats(&mut self, wanted: &blueprint::Tensor) -> Result<Vec<f32>, Error> {
+        Ok(self.rows(wanted, None)?.to_f32())
+    }
+
+    /// Newer GGUF files split latent attention's `kv_b_proj` in a key half, each head transposed,
+    /// and a value half: what blueprints fold out of it, stored already.
+    fn split_key_value_up(
+        &mut self,
+        wanted: &blueprint::Tensor,
+    ) -> Result<Option<RowSource<'a>>, Error> {
+        if !wanted.name.contains(KEY_VALUE_UP) || self.checkpoint.contains(&wanted.name) {
+            return Ok(None);
+        }
+        let half = match wanted.fold {
+            blueprint::Fold::HeadRowsTransposed { start: 0, .. } => KEY_UP,
+            blueprint::Fold::HeadRows { start, of } if start + wanted.shape[1] == of => VALUE_UP,
+            blueprint::Fold::AsStored
+            | blueprint::Fold::Rows { .. }
+            | blueprint::Fold::HeadRows { .. }
+            | blueprint::Fold::HeadRowsTransposed { .. } => return Ok(None),
+        };
+        let name = wanted.name.replace(KEY_VALUE_UP, half);
+        let Some(tensor) = self.find(&name)? else { return Ok(None) };
+        folds::as_stored(shaped(tensor, &wanted.shape)?).map(Some)
+    }
+
+    fn mark(&mut self, found: Found) {
+        if let Some(scales) = self.checkpoint.scales_of(found.index) {
+            self.claimed[scales] = Claimed::Everything;
+        }
+        let halves = match found.part {
+            Part::Whole => {
+                self.claimed[found.index] = Claimed::Everything;
+                return;
+            }
+            Part::Matrix(expert) => 2 * expert..2 * expert + 2,
+            Part::FirstHalf(expert) => 2 * expert..2 * expert + 1,
+            Part::SecondHalf(expert) => 2 * expert + 1..2 * expert + 2,
+        };
+        let experts = self.checkpoint.info(found.index).shape[0];
+        let claimed = &mut self.claimed[found.index];
+        if *claimed == Claimed::Nothing {
+            *claimed = Claimed::Halves(vec![false; 2 * experts]);
+        }
+        if let Claimed::Halves(ticks) = claimed {
+            ticks[halves].fill(true);
+        }
+    }
+
+    /// Ends the loading: every tensor was claimed, or is waived by one of the patterns, in which
+    /// `*` stands for any characters. Patterns are held against the name in the file and the name
+    /// on the hub.
+    ///
+    /// # Errors
+    /// If tensors are left over: the error names the first few.
+    pub fn finish(self, waived: &[&str]) -> Result<(), Error> {
+        let mut names = Vec::new();
+        let mut count = 0_usize;
+        for index in 0..self.checkpoint.len() {
+            let name = &self.checkpoint.info(index).name;
+            let part = match &self.claimed[index] {
+                Claimed::Everything => continue,
+                Claimed::Halves(ticks) => match ticks.iter().filter(|tick| !**tick).count() {
+                    0 => continue,
+                    left => format!(" (in part: {left} of {} halves of experts)", ticks.len()),
+                },
+                Claimed::Nothing => String::new(),
+            };
+            let hub_name = names::hub_name(name);
+            let is_waived = |pattern: &&str| {
+                glob(pattern, name) || hub_name.as_ref().is_some_and(|name| glob(pattern, name))
+            };
+            if waived.iter().any(is_waived) {
+                continue;
+            }
+            count += 1;
+            if names.len() < NAMES_MAX {
+                names.push(format!("{}{part}", quoted(name)));
+            }
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let more = if count > names.len() { ", ..." } else { "" };
+        let found = format!("{count} tensors the model has no use for: {}{more}", names.join(", "));
+        Err(Report::new(self.checkpoint.path(), "tensors", found, "every tensor to be used")
+            .hint("config and weights may be of different models")
+            .unclaimed())
+    }
+
+    fn missing(&self, hub_name: &str) -> Error {
+        let subject = format!("tensor {}", quoted(hub_name));
+        let candidates = self.checkpoint.candidates(hub_name);
+        let mut tried: Vec<String> = candidates.iter().map(|c| quoted(&c.name)).collect();
+        tried.dedup();
+        let wanted = match tried.as_slice() {
+            [] => "a name the GGUF name table has".to_string(),
+            tried => tried.join(" or "),
+        };
+        let found = format!("no such tensor among {}", self.checkpoint.len());
+        Report::new(self.checkpoint.path(), subject, found, wanted)
+            .hint("config and weights may be of different models")
+            .missing()
+    }
+}
+
+/// The tensor in the shape asked for. Dimensions of 1 may come or go: GGUF converters drop them.
+fn shaped<'a>(tensor: Tensor<'a>, shape: &[usize]) -> Result<Tensor<'a>, Error> {
+    let squeezed = |shape: &[usize]| -> Vec<usize> {
+        shape.iter().copied().filter(|&dimension| dimension != 1).collect()
+    };
+    if squeezed(&tensor.shape) != squeezed(shape) {
+        let subject = format!("tensor {}", quoted(tensor.name));
+        let found = format!("shape {}", shape_text(&tensor.shape));
+        return Err(Report::new(tensor.file(), subject, found, shape_text(shape))
+            .hint("config and weights may be of different sizes of the model")
+            .mismatch());
+    }
+    Ok(Tensor { shape: shape.to_vec(), ..tensor })
+}
+
+/// Whether `text` is `pattern` with any characters for each `*`.
+fn glob(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut left) = text.strip_prefix(head) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return left.ends_with(piece);
+        }
+        let Some(at) = left.find(piece) else { return false };
+        left = &left[at + piece.len()..];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text, wanted) in [
+            ("rope_freqs.weight", "rope_freqs.weight", true),
+            ("rope_freqs.weight", "rope_freqs.weight2", false),
+            ("*.inv_freq", "model.layers.0.self_attn.rotary_emb.inv_freq", true),
+            ("model.layers.61.*", "model.layers.61.eh_proj.weight", true),
+            ("model.layers.61.*", "model.layers.6.eh_proj.weight", false),
+            ("a*b*c", "abbc", true),
+            ("a*b*c", "acb", false),
+            ("*", "", true),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(glob(pattern, text), wanted, "{pattern} {text}");
+        }
+    }
+}

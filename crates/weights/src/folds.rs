@@ -1,0 +1,76 @@
+//! What a blueprint wants done to a tensor at load.
+
+use std::borrow::Cow;
+
+use baimo_blueprint as blueprint;
+use baimo_kernels::format::Format;
+
+use crate::error::{Error, Report, quoted};
+use crate::quantize::RowSource;
+use crate::tensor::{Dtype, Tensor};
+
+/// A tensor of weights as it is.
+pub(crate) fn as_stored(tensor: Tensor<'_>) -> Result<RowSource<'_>, Error> {
+    if tensor.format().is_none() {
+        let subject = format!("tensor {}", quoted(tensor.name));
+        let report = Report::new(tensor.file(), subject, tensor.dtype.name(), "weights");
+        return Err(report.mismatch());
+    }
+    Ok(RowSource::new(tensor))
+}
+
+/// A tensor of the blueprint's stored shape, folded.
+pub(crate) fn fold<'a>(
+    tensor: Tensor<'a>,
+    wanted: &blueprint::Tensor,
+) -> Result<RowSource<'a>, Error> {
+    let source = as_stored(tensor)?;
+    match wanted.fold {
+        blueprint::Fold::AsStored => Ok(source),
+        blueprint::Fold::Rows { start, .. } => {
+            // A row of the fused tensor may itself be many rows of numbers.
+            let each = wanted.shape[1..wanted.shape.len().max(2) - 1].iter().product::<usize>();
+            Ok(source.range(start * each..(start + wanted.shape[0]) * each))
+        }
+        blueprint::Fold::HeadRows { start, of } => {
+            Ok(source.per_head(of, start..start + wanted.shape[1]))
+        }
+        blueprint::Fold::HeadRowsTransposed { start, of } => {
+            let part = source.per_head(of, start..start + wanted.shape[2]);
+            Ok(RowSource::new(transposed(&part, wanted)))
+        }
+    }
+}
+
+/// Each head `[rows, columns]` turned to `[columns, rows]`; computed whole, in memory. Plain floats
+/// keep their format, other formats become f32, since their blocks lie along rows.
+fn transposed<'a>(part: &RowSource<'a>, wanted: &blueprint::Tensor) -> Tensor<'a> {
+    let [heads, columns, rows] = wanted.shape[..] else {
+        panic!("{}: a transposed fold has three dimensions", wanted.name)
+    };
+    assert_eq!((part.rows(), part.columns()), (heads * rows, columns), "{}", wanted.name);
+    let target = match part.format() {
+        Format::F16 => Format::F16,
+        Format::Bf16 => Format::Bf16,
+        _ => Format::F32,
+    };
+    let width = target.block_bytes();
+    let mut data = vec![0; heads * columns * rows * width];
+    let mut bytes = Vec::new();
+    let source = part.clone().into_format(target);
+    for (head, out) in data.chunks_exact_mut((columns * rows * width).max(1)).enumerate() {
+        source.read(head * rows..(head + 1) * rows, &mut bytes);
+        for (index, element) in bytes.chunks_exact(width).enumerate() {
+            let (row, column) = (index / columns, index % columns);
+            out[(column * rows + row) * width..][..width].copy_from_slice(element);
+        }
+    }
+    Tensor {
+        dtype: Dtype::Weights(target),
+        shape: wanted.shape.clone(),
+        data: Cow::Owned(data),
+        block_scales: None,
+        range: None,
+        ..part.tensor().clone()
+    }
+}

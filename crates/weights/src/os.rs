@@ -1,0 +1,100 @@
+//! Memory-mapped files: the only file of this crate that asks the operating system for more than
+//! plain reads, and the only one where `unsafe` may stand.
+//!
+//! A mapping costs no memory until it is touched. What has been touched counts as resident until
+//! it is released, so a loader that packs weights into its own memory calls
+//! [`MappedFile::release`] behind itself and never holds the checkpoint twice.
+#![expect(unsafe_code, reason = "mapping a file and dropping its pages are unsafe in memmap2")]
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Report};
+
+/// A whole file, read-only, in the address space.
+///
+/// Limit: the mapping is of the file, not of a copy. Where another process overwrites the file
+/// during a load, the bytes seen here change; where it truncates the file, Unix stops the process
+/// with `SIGBUS`. No portable lock prevents either. Every checkpoint format is written once and
+/// renamed or downloaded whole, which leaves a mapping of the old file intact.
+#[derive(Debug)]
+pub struct MappedFile {
+    path: PathBuf,
+    map: memmap2::Mmap,
+}
+
+impl MappedFile {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is not a regular file, or is empty.
+    pub fn open(path: &Path) -> Result<MappedFile, Error> {
+        let failed = |action| move |source| Error::Io { file: path.to_path_buf(), action, source };
+        // Asked before opening: opening a named pipe would wait for a writer for ever.
+        let metadata = std::fs::metadata(path).map_err(failed("open"))?;
+        if !metadata.is_file() {
+            return Err(
+                Report::new(path, "path", "no regular file", "a file of weights").malformed()
+            );
+        }
+        if metadata.len() == 0 {
+            let hint = "was the download cut off?";
+            return Err(Report::new(path, "file", "0 bytes", "weights").hint(hint).malformed());
+        }
+        let file = File::open(path).map_err(failed("open"))?;
+        // SAFETY: the map is read-only and private to this value, and every slice lent from it
+        // borrows this value. What remains is that the bytes may change under us if another
+        // process writes to the file: parsers therefore check the bytes they read and keep the
+        // checked values, never trusting a second read, and tensor bytes are plain numbers for
+        // which every bit pattern is valid.
+        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed("map"))?;
+        Ok(MappedFile { path: path.to_path_buf(), map })
+    }
+
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All of its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Tells the system that `range` is about to be read from front to back.
+    pub fn will_read(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if !range.is_empty() {
+            // Advice that is refused costs nothing but speed.
+            let _refused =
+                self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+        }
+        #[cfg(not(unix))]
+        let _ = range;
+    }
+
+    /// Drops the pages that `range` touches from this process's resident memory. Reading them
+    /// again is allowed, also by a neighbour on the same page, and brings them back.
+    pub fn release(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if !range.is_empty() {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the pages belong to a read-only file mapping, so nothing written can be
+            // lost: the next read takes the same bytes from the file again.
+            let _refused =
+                unsafe { self.map.unchecked_advise_range(advice, range.start, range.len()) };
+        }
+        #[cfg(not(unix))]
+        let _ = range;
+    }
+}
+
+/// Bytes of this process that are in memory now, or `None` where the system does not tell
+/// (elsewhere than on Linux).
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}

@@ -1,0 +1,277 @@
+//! Rows on their way from the file to the model: chosen, reordered, converted, in bounded memory.
+
+use std::ops::Range;
+use std::str::FromStr;
+
+use baimo_kernels::format::{self, Format};
+
+use crate::rows::{RowPermutation, Rows};
+use crate::tensor::{BlockScales, SCALE_BLOCK, Tensor};
+
+/// Bytes that a chunk of rows may take while it is converted.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// What the user wants weights to be in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// What the checkpoint has.
+    Native,
+    /// Binary32, for comparing with references.
+    F32,
+    /// The upper half of binary32.
+    Bf16,
+    /// 8.5 bits per weight.
+    Q8_0,
+    /// 4.5 bits, plain.
+    Q4_0,
+    /// 4.5 bits, with searched scales and minimums.
+    Q4K,
+    /// 6.56 bits.
+    Q6K,
+}
+
+impl Target {
+    /// Every target with the name users give.
+    pub const ALL: [(&'static str, Target); 7] = [
+        ("native", Target::Native),
+        ("f32", Target::F32),
+        ("bf16", Target::Bf16),
+        ("q8_0", Target::Q8_0),
+        ("q4_0", Target::Q4_0),
+        ("q4_k", Target::Q4K),
+        ("q6_k", Target::Q6K),
+    ];
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Target, String> {
+        let found = Target::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        found.map(|(_, target)| *target).ok_or_else(|| {
+            let names = Target::ALL.map(|(name, _)| name).join(", ");
+            format!("found weights `{}`, wanted one of {names}", text.escape_debug())
+        })
+    }
+}
+
+/// What a tensor is for, as far as its precision goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A linear map inside a layer.
+    Linear,
+    /// The table of token embeddings, where the output has weights of its own.
+    Embedding,
+    /// The map to logits (and the embedding table, where the two are one): its errors reach the
+    /// logits unaveraged.
+    Output,
+    /// A router: small, and a wrong choice of expert is a large error.
+    Router,
+    /// Norms and biases.
+    Vector,
+}
+
+/// The format for a tensor of `columns` columns that is `source` in the checkpoint.
+///
+/// As llama.cpp's quantizer: what `target` cannot hold for its row length goes to the next
+/// wider format that can, and the output map gets at least six bits. Weights that are quantized
+/// already are never turned into a format of more bits: that would cost memory and gain nothing.
+pub fn target_format(target: Target, source: Format, columns: usize, role: Role) -> Format {
+    let wanted = match (target, role) {
+        (_, Role::Vector | Role::Router) => return Format::F32,
+        (Target::Native, _) => return source,
+        (Target::F32, _) => return Format::F32,
+        (Target::Bf16, _) => return Format::Bf16,
+        (Target::Q8_0, _) => Format::Q8_0,
+        (Target::Q4_0 | Target::Q4K, Role::Output) | (Target::Q6K, _) => Format::Q6K,
+        (Target::Q4_0, _) => Format::Q4_0,
+        (Target::Q4K, _) => Format::Q4K,
+    };
+    let mut fitting = wanted;
+    while fitting.row_bytes(columns).is_none() {
+        fitting = match fitting {
+            Format::Q4K => Format::Q5_0,
+            Format::Q6K => Format::Q8_0,
+            _ => Format::F16,
+        };
+    }
+    let grows = source.is_quantized() && fitting.bits_per_weight() >= source.bits_per_weight();
+    if grows { source } else { fitting }
+}
+
+/// Rows of one tensor, in the order and the format wanted.
+#[derive(Clone, Debug)]
+pub struct RowSource<'a> {
+    tensor: Tensor<'a>,
+    rows: Rows,
+    format: Format,
+}
+
+impl<'a> RowSource<'a> {
+    /// All rows as they are stored.
+    ///
+    /// # Panics
+    /// If the tensor is a table of integers.
+    pub fn new(tensor: Tensor<'a>) -> RowSource<'a> {
+        let rows = Rows::all(tensor.rows());
+        let format = tensor.format().expect("rows of weights");
+        RowSource { tensor, rows, format }.with_natural_format()
+    }
+
+    /// Of these rows, `part`. Chooses before [`RowSource::into_format`].
+    pub fn range(self, part: Range<usize>) -> RowSource<'a> {
+        let rows = self.rows.range(part);
+        RowSource { rows, ..self }.with_natural_format()
+    }
+
+    /// Of these rows in heads of `head_rows`, `part` of each head.
+    pub fn per_head(self, head_rows: usize, part: Range<usize>) -> RowSource<'a> {
+        let rows = self.rows.per_head(head_rows, part);
+        RowSource { rows, ..self }.with_natural_format()
+    }
+
+    /// These rows in heads, each head's rotated rows reordered.
+    pub fn permuted(self, permutation: &RowPermutation) -> RowSource<'a> {
+        let rows = self.rows.permuted(permutation);
+        RowSource { rows, ..self }.with_natural_format()
+    }
+
+    /// The same rows in another format.
+    ///
+    /// # Panics
+    /// If nothing converts to that format, or rows are no whole blocks of it.
+    pub fn into_format(self, format: Format) -> RowSource<'a> {
+        assert!(format == self.natural_format() || format.can_quantize(), "{}", format.name());
+        assert!(format.row_bytes(self.columns()).is_some(), "{}", format.name());
+        RowSource { format, ..self }
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Elements of a row.
+    pub fn columns(&self) -> usize {
+        self.tensor.columns()
+    }
+
+    /// The format the rows come in.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The tensor they come from.
+    pub fn tensor(&self) -> &Tensor<'a> {
+        &self.tensor
+    }
+
+    /// The stored format, or f32 for FP8 rows in an order that its block scales do not survive.
+    fn natural_format(&self) -> Format {
+        let stored = self.tensor.format().expect("rows of weights");
+        if stored == Format::F8E4M3 && !self.keeps_scale_blocks() { Format::F32 } else { stored }
+    }
+
+    fn with_natural_format(self) -> RowSource<'a> {
+        let format = self.natural_format();
+        RowSource { format, ..self }
+    }
+
+    /// Whether each block of rows wanted lies within one block of rows stored.
+    fn keeps_scale_blocks(&self) -> bool {
+        let Some(scales) = &self.tensor.block_scales else { return true };
+        let start = |row: usize| self.tensor.scales_of_row(scales, row).as_ptr();
+        (0..self.rows()).step_by(SCALE_BLOCK).all(|first| {
+            let last = self.rows().min(first + SCALE_BLOCK);
+            let scales = start(self.rows.get(first));
+            (first..last).all(|row| start(self.rows.get(row)) == scales)
+        })
+    }
+
+    /// For rows in FP8: the scale of each block, `[ceil(rows / 128), ceil(columns / 128)]`; ones
+    /// where the checkpoint has none.
+    pub fn block_scales(&self) -> Option<BlockScales> {
+        if self.format != Format::F8E4M3 {
+            return None;
+        }
+        let across = self.columns().div_ceil(SCALE_BLOCK);
+        let down = self.rows().div_ceil(SCALE_BLOCK);
+        let values = match &self.tensor.block_scales {
+            None => vec![1.0; down * across],
+            Some(scales) => (0..self.rows())
+                .step_by(SCALE_BLOCK)
+                .flat_map(|first| self.tensor.scales_of_row(scales, self.rows.get(first)))
+                .copied()
+                .collect(),
+        };
+        Some(BlockScales { shape: vec![down, across], values })
+    }
+
+    /// How many rows to read at once, so that the memory for them stays small.
+    pub fn chunk_rows(&self) -> usize {
+        let row_bytes = self.columns().saturating_mul(size_of::<f32>());
+        (CHUNK_BYTES / row_bytes.max(1)).max(1)
+    }
+
+    /// Puts `rows` (counted in the order wanted) into `out`, which is cleared first. Several
+    /// threads may read different rows of one source.
+    pub fn read(&self, rows: Range<usize>, out: &mut Vec<u8>) {
+        out.clear();
+        if self.tensor.format() == Some(self.format) {
+            for row in rows {
+                out.extend_from_slice(self.tensor.row(self.rows.get(row)));
+            }
+            return;
+        }
+        if rows.is_empty() {
+            return;
+        }
+        let row_bytes = self.format.row_bytes(self.columns()).expect("checked by into_format");
+        let mut floats = vec![0.0; self.columns()];
+        out.resize(rows.len() * row_bytes, 0);
+        for (index, row) in rows.enumerate() {
+            self.tensor.dequantize_row(self.rows.get(row), &mut floats);
+            let out = &mut out[index * row_bytes..][..row_bytes];
+            format::quantize(self.format, &floats, out);
+        }
+    }
+
+    /// Calls `each` with the bytes of a few rows after the other, from first to last, and lets
+    /// the file's pages leave memory behind them.
+    pub fn for_each_chunk(&self, mut each: impl FnMut(&[u8])) {
+        if let Some(range) = &self.tensor.range {
+            self.tensor.file.will_read(range.clone());
+        }
+        let mut bytes = Vec::new();
+        for first in (0..self.rows()).step_by(self.chunk_rows()) {
+            let rows = first..self.rows().min(first + self.chunk_rows());
+            self.read(rows.clone(), &mut bytes);
+            each(&bytes);
+            self.release(rows);
+        }
+        if self.rows.contiguous().is_none() {
+            self.tensor.release();
+        }
+    }
+
+    /// Releases the pages behind `rows`, if they lie together.
+    fn release(&self, rows: Range<usize>) {
+        let (Some(stored), Some(file)) = (self.rows.contiguous(), &self.tensor.range) else {
+            return;
+        };
+        let bytes = file.len() / self.tensor.rows().max(1);
+        let first = file.start + (stored.start + rows.start) * bytes;
+        self.tensor.file.release(first..first + rows.len() * bytes);
+    }
+
+    /// All rows as floats.
+    pub fn to_f32(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.rows() * self.columns()];
+        if self.columns() > 0 {
+            for (row, out) in values.chunks_exact_mut(self.columns()).enumerate() {
+                self.tensor.dequantize_row(self.rows.get(row), out);
+            }
+        }
+        values
+    }
+}
