@@ -160,8 +160,9 @@ fn rotation(f: &mut Formatter<'_>, rope: &Option<Rope>, head_dim: usize) -> Resu
     if rope.dim != head_dim {
         write!(f, " on {} of {head_dim}", rope.dim)?;
     }
-    match rope.scaling {
+    match &rope.scaling {
         RopeScaling::None => Ok(()),
+        RopeScaling::Divided { .. } => write!(f, " with divisors"),
         RopeScaling::Linear { factor } => write!(f, " linear × {factor}"),
         RopeScaling::Llama3 { factor, .. } => write!(f, " llama3 × {factor}"),
         RopeScaling::Yarn { factor, .. } => write!(f, " yarn × {factor}"),

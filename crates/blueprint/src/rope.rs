@@ -1,7 +1,7 @@
 //! Rotary position embedding (arXiv:2104.09864).
 
 /// Rotates pairs of numbers of a head by `position * frequency`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
     /// How many numbers of the head are rotated (the first ones, unless the block says otherwise).
     pub dim: usize,
@@ -23,7 +23,7 @@ pub enum RopeStyle {
 }
 
 /// How frequencies are changed for long contexts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     /// Not at all.
     None,
@@ -31,6 +31,11 @@ pub enum RopeScaling {
     Linear {
         /// How much longer the context is.
         factor: f64,
+    },
+    /// Each frequency divided by a number of its own: what a scaling became in a converted file.
+    Divided {
+        /// `[dim / 2]`.
+        by: Vec<f32>,
     },
     /// Long wavelengths are stretched, short ones kept, those between blended (Llama 3.1).
     Llama3 {

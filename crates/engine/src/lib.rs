@@ -1,1 +1,80 @@
-//! (placeholder)
+//! Who runs now, in whose memory: one loop over decide, lay out, compute, choose.
+//!
+//! There is no prefill phase and no decode phase: every sequence has tokens that are not computed
+//! yet and catches up within a budget of tokens a step. The engine knows no text and no tensor; the
+//! model knows no request. Reading order: [`request`], [`scheduler`], [`pages`], [`layout`],
+//! [`sampler`].
+
+pub mod layout;
+pub mod pages;
+pub mod request;
+pub mod sampler;
+pub mod scheduler;
+
+pub use pages::Pages;
+pub use request::{Event, EventKind, FinishReason, Refused, Request, RequestId, Usage};
+pub use sampler::Sampling;
+pub use scheduler::{Limits, Scheduler, Step, Work};
+
+use baimo_model::{Batch, Logits};
+
+/// What the engine drives: a model with its caches.
+pub trait Forward {
+    /// Computes every token of the batch, writes their cache rows, and returns the logits of the
+    /// rows that are wanted.
+    fn forward(&mut self, batch: &Batch) -> Logits;
+}
+
+/// Runs requests on a model, all that fit at once.
+pub struct Engine<M> {
+    model: M,
+    scheduler: Scheduler,
+    pages: Pages,
+}
+
+impl<M: Forward> Engine<M> {
+    /// An engine over a model whose caches have `pages` pages.
+    pub fn new(model: M, pages: usize, limits: Limits) -> Engine<M> {
+        Engine { model, scheduler: Scheduler::new(limits), pages: Pages::new(pages) }
+    }
+
+    /// Takes a request; its first event comes from a later [`Engine::step`].
+    ///
+    /// # Errors
+    /// Where the request could never run: it is empty, or longer than the context or the cache.
+    pub fn submit(&mut self, request: Request) -> Result<RequestId, Refused> {
+        self.scheduler.accept(request, self.pages.capacity())
+    }
+
+    /// Ends a request without further events and frees what it held. Unknown ids are ignored: the
+    /// request may just have finished.
+    pub fn cancel(&mut self, id: RequestId) {
+        self.scheduler.cancel(id, &mut self.pages);
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_idle(&self) -> bool {
+        self.scheduler.is_idle()
+    }
+
+    /// Decides who runs, computes it, and chooses tokens: one turn of the loop.
+    pub fn step(&mut self) -> Vec<Event> {
+        let step = self.scheduler.step(&mut self.pages);
+        if step.work.is_empty() {
+            return Vec::new();
+        }
+        let batch = layout::lay_out(&step);
+        let logits = self.model.forward(&batch);
+        self.scheduler.finish(&step, &logits, &mut self.pages)
+    }
+
+    /// Pages that nobody holds.
+    pub fn pages_free(&self) -> usize {
+        self.pages.free()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+}

@@ -1,9 +1,10 @@
 //! From a GGUF header to the `config.json` that the checkpoint once had, so that one page serves
 //! both.
 
+use crate::common::aside;
 use crate::error::{Error, Result};
 use crate::{Config, Family, LABS};
-use baimo_blueprint::{Blueprint, Mixer, RopeStyle};
+use baimo_blueprint::{Blueprint, Mixer, Rope, RopeScaling, RopeStyle};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -29,11 +30,19 @@ impl Gguf {
     }
 }
 
+/// What a header's reader may ask of the file's tensors, by their GGUF names.
+pub trait GgufTensors {
+    /// Row-major.
+    fn shape(&self, name: &str) -> Option<Vec<usize>>;
+    /// All numbers of a small tensor.
+    fn floats(&self, name: &str) -> Option<Vec<f32>>;
+}
+
 /// The header of a GGUF file as JSON, which remembers the keys that were read.
 pub struct GgufHeader<'a> {
     architecture: &'a str,
     metadata: &'a Map<String, Value>,
-    shape: &'a dyn Fn(&str) -> Option<Vec<usize>>,
+    tensors: &'a dyn GgufTensors,
     read: RefCell<BTreeSet<String>>,
 }
 
@@ -63,25 +72,27 @@ const KEYS: &[(&str, &[&str])] = &[
     ("nextn_predict_layers", &["num_nextn_predict_layers"]),
 ];
 
+/// The tensor of rope divisors.
+const DIVISORS: &str = "rope_freqs.weight";
+
 /// Keys that say again what other keys or the tensors say.
 const SAID_ELSEWHERE: &[&str] = &["attention.value_length", "vocab_size", "rope.scaling.finetuned"];
 
 impl<'a> GgufHeader<'a> {
-    /// A header of `general.*`, `{architecture}.*` and other metadata, and the tensors' shapes
-    /// (row-major) by their GGUF names.
+    /// A header of `general.*`, `{architecture}.*` and other metadata, and the tensors behind it.
     ///
     /// # Errors
     /// Where `general.architecture` is missing.
     pub fn new(
         metadata: &'a Map<String, Value>,
-        shape: &'a dyn Fn(&str) -> Option<Vec<usize>>,
+        tensors: &'a dyn GgufTensors,
     ) -> Result<GgufHeader<'a>> {
         let architecture = metadata.get("general.architecture").and_then(Value::as_str);
         let architecture = architecture.ok_or_else(|| Error::Missing {
             key: "general.architecture".into(),
             wanted: "the name of the architecture",
         })?;
-        Ok(GgufHeader { architecture, metadata, shape, read: RefCell::default() })
+        Ok(GgufHeader { architecture, metadata, tensors, read: RefCell::default() })
     }
 
     /// The value of `{architecture}.{key}`.
@@ -103,7 +114,7 @@ impl<'a> GgufHeader<'a> {
     }
 
     fn has_tensor(&self, name: &str) -> bool {
-        (self.shape)(name).is_some()
+        self.tensors.shape(name).is_some()
     }
 
     fn family(&self) -> Result<(&'static Family, Gguf)> {
@@ -125,11 +136,28 @@ impl<'a> GgufHeader<'a> {
         let config = self.config(family, &gguf)?;
         let mut blueprint = page(&Config::new(&config)?)?;
         if gguf.interleaved_qk {
-            interleave(&mut blueprint);
+            ropes(&mut blueprint).for_each(|rope| rope.style = RopeStyle::Interleaved);
         }
-        blueprint.set_aside.push(crate::common::aside("rope_freqs.weight", "rope tables"));
+        self.divide(&mut blueprint)?;
         self.finish()?;
         Ok(blueprint)
+    }
+
+    /// Some scalings are in the file only as the divisors they come to.
+    fn divide(&self, blueprint: &mut Blueprint) -> Result<()> {
+        let Some(by) = self.tensors.floats(DIVISORS) else { return Ok(()) };
+        for rope in ropes(blueprint) {
+            if by.len() != rope.dim / 2 {
+                return Err(Error::Unsupported {
+                    key: DIVISORS.into(),
+                    found: format!("{} numbers", by.len()),
+                    wanted: format!("{}, one for each rotated pair", rope.dim / 2),
+                });
+            }
+            rope.scaling = RopeScaling::Divided { by: by.clone() };
+        }
+        blueprint.set_aside.push(aside(DIVISORS, "divisors of rope frequencies, taken in above"));
+        Ok(())
     }
 
     fn config(&self, family: &Family, gguf: &Gguf) -> Result<Value> {
@@ -152,7 +180,7 @@ impl<'a> GgufHeader<'a> {
         })?;
         let layers = blocks.saturating_sub(self.count("nextn_predict_layers").unwrap_or(0));
         config.insert("num_hidden_layers".into(), layers.into());
-        if let Some(shape) = (self.shape)("token_embd.weight") {
+        if let Some(shape) = self.tensors.shape("token_embd.weight") {
             config.insert("vocab_size".into(), shape[0].into());
         }
         config.insert("tie_word_embeddings".into(), (!self.has_tensor("output.weight")).into());
@@ -215,15 +243,11 @@ impl<'a> GgufHeader<'a> {
     }
 }
 
-fn interleave(blueprint: &mut Blueprint) {
-    for layer in &mut blueprint.layers {
-        for mixer in layer.mixers_mut() {
-            match mixer {
-                Mixer::Softmax(mixer) => {
-                    mixer.rope.iter_mut().for_each(|rope| rope.style = RopeStyle::Interleaved)
-                }
-                Mixer::Latent(_) => (),
-            }
-        }
-    }
+/// The ropes of plain attention.
+fn ropes(blueprint: &mut Blueprint) -> impl Iterator<Item = &mut Rope> {
+    blueprint.layers.iter_mut().flat_map(|layer| layer.mixers_mut()).filter_map(|mixer| match mixer
+    {
+        Mixer::Softmax(mixer) => mixer.rope.as_mut(),
+        Mixer::Latent(_) => None,
+    })
 }

@@ -22,9 +22,10 @@ mod yi;
 
 pub use config::Config;
 pub use error::{Error, Result};
-pub use gguf::{Gguf, GgufHeader};
+pub use gguf::{Gguf, GgufHeader, GgufTensors};
 
-use baimo_blueprint::Blueprint;
+pub use baimo_blueprint::Blueprint;
+
 use serde_json::Value;
 
 /// A lab and the families on its page.
@@ -105,4 +106,17 @@ fn unknown(architecture: &str) -> Error {
         _ => "none is near".to_owned(),
     };
     Error::UnknownArchitecture { found: architecture.to_owned(), nearest }
+}
+
+/// The table of everything that runs, in Markdown: the README's.
+pub fn markdown_table() -> String {
+    let mut table = "| lab | models | architecture |\n| --- | --- | --- |\n".to_owned();
+    for lab in LABS {
+        let name = format!("{} {}", lab.name, lab.hanzi);
+        for family in lab.families {
+            table +=
+                &format!("| {} | {} | `{}` |\n", name.trim(), family.models, family.architecture);
+        }
+    }
+    table
 }

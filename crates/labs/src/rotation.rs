@@ -88,7 +88,7 @@ impl Rotation {
 
     /// A rotation of `dim` numbers.
     pub fn rope(&self, dim: usize, style: RopeStyle) -> Rope {
-        Rope { scaling: self.scaling, ..Rope::new(dim, style, self.theta) }
+        Rope { scaling: self.scaling.clone(), ..Rope::new(dim, style, self.theta) }
     }
 
     /// A rotation of the first part of a head: `partial_rotary_factor` of it, or `default`.

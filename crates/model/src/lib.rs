@@ -1,1 +1,27 @@
-//! (placeholder)
+//! The one decoder: a Blueprint with weights, run on a [`Batch`].
+//!
+//! The model knows no request: a batch is flat and ragged, spans of consecutive positions that each
+//! belong to some sequence. A row's result never depends on the other rows of its batch. Reading
+//! order: [`batch`], [`decoder`], [`mixer`], [`ffn`], then [`load`] and [`runner`].
+
+pub mod batch;
+pub mod caches;
+pub mod decoder;
+pub mod ffn;
+mod linear;
+pub mod load;
+pub mod mixer;
+mod norm;
+mod rope;
+pub mod runner;
+
+pub use batch::{Batch, Logits, Span};
+pub use caches::Caches;
+pub use decoder::Decoder;
+pub use load::Progress;
+pub use runner::{Options, Runner};
+
+pub use baimo_kernels::attention::KvElement;
+
+/// Positions of one sequence that a page of the caches holds.
+pub const PAGE_POSITIONS: usize = baimo_kernels::attention::PAGE;

@@ -1,0 +1,100 @@
+//! What goes into the engine and what comes out.
+
+use crate::Sampling;
+
+/// The name of a request within its engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// Tokens to be continued.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The prompt; taken as it is.
+    pub tokens: Vec<u32>,
+    /// How the next token is chosen.
+    pub sampling: Sampling,
+    /// How many tokens may be added; zero only observes the prompt.
+    pub max_tokens: usize,
+    /// Tokens that end the answer; the one met is its last event.
+    pub stop_tokens: Vec<u32>,
+    /// Prompt positions whose logits are wanted as events (the logits after the token there).
+    pub observed: Vec<usize>,
+}
+
+/// Why a request could never run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No tokens.
+    #[error("the prompt is empty\nhint: give at least one token")]
+    Empty,
+    /// More tokens than the model was made for.
+    #[error(
+        "the prompt has {tokens} tokens, the context {context}\n\
+         hint: shorten the prompt, or raise the context with --context"
+    )]
+    Context {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Positions there are.
+        context: usize,
+    },
+    /// More positions than the cache holds.
+    #[error(
+        "prompt and answer need {needed} cache positions, there are {capacity}\n\
+         hint: lower --max-tokens or raise the context with --context"
+    )]
+    Cache {
+        /// Positions the request could fill.
+        needed: usize,
+        /// Positions the whole cache has.
+        capacity: usize,
+    },
+}
+
+/// Something that happened to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Whose.
+    pub request: RequestId,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What can happen to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventKind {
+    /// A token was added.
+    Token(u32),
+    /// The logits after the prompt token at this position.
+    Logits {
+        /// The position of the token.
+        position: usize,
+        /// One number per vocabulary entry.
+        logits: Vec<f32>,
+    },
+    /// Nothing more will come.
+    Finished {
+        /// Why.
+        reason: FinishReason,
+        /// What it took.
+        usage: Usage,
+    },
+}
+
+/// Why a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// A stop token was chosen.
+    Stop,
+    /// `max_tokens` or the context was reached.
+    Length,
+}
+
+/// What a request took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens added, a stop token among them.
+    pub completion_tokens: usize,
+}

@@ -1,0 +1,143 @@
+//! Which token comes next.
+
+use std::collections::HashMap;
+
+/// How the next token is chosen. Penalties come first, then the temperature, then `top_k`, `top_p`
+/// and `min_p` narrow the choice, in this order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Zero chooses the likeliest token; otherwise logits are divided by it.
+    pub temperature: f32,
+    /// Only the likeliest so many; zero is all.
+    pub top_k: usize,
+    /// Only the likeliest tokens that together reach this probability.
+    pub top_p: f32,
+    /// Only tokens at least this probable relative to the likeliest.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of every token seen (arXiv:1909.05858).
+    pub repetition_penalty: f32,
+    /// Subtracted once from the logits of tokens in the answer so far.
+    pub presence_penalty: f32,
+    /// Subtracted from a token's logits for each time it is in the answer so far.
+    pub frequency_penalty: f32,
+    /// Same seed, same prompt, same answer.
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// Always the likeliest token.
+    pub const GREEDY: Sampling = Sampling {
+        temperature: 0.0,
+        top_k: 0,
+        top_p: 1.0,
+        min_p: 0.0,
+        repetition_penalty: 1.0,
+        presence_penalty: 0.0,
+        frequency_penalty: 0.0,
+        seed: 0,
+    };
+}
+
+/// The token after `prompt` and `chosen`.
+///
+/// The random number depends on the seed and the number of tokens chosen, never on other requests,
+/// so a preempted sequence chooses the same again.
+pub fn choose(logits: &[f32], sampling: &Sampling, prompt: &[u32], chosen: &[u32]) -> u32 {
+    let penalized = penalize(logits, sampling, prompt, chosen);
+    let logits = penalized.as_deref().unwrap_or(logits);
+    if sampling.temperature <= 0.0 {
+        return likeliest(logits);
+    }
+    let candidates = narrow(logits, sampling);
+    let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
+    let mut left = uniform(sampling.seed, chosen.len() as u64) * total;
+    for &(token, weight) in &candidates {
+        left -= weight;
+        if left < 0.0 {
+            return token;
+        }
+    }
+    // Rounding may leave a rest, and NaN logits leave nothing to choose from.
+    candidates.last().map_or_else(|| likeliest(logits), |&(token, _)| token)
+}
+
+/// The first of the largest; NaN never wins.
+fn likeliest(logits: &[f32]) -> u32 {
+    let mut best = (0, f32::NEG_INFINITY);
+    for (token, &logit) in logits.iter().enumerate() {
+        if logit > best.1 {
+            best = (token, logit);
+        }
+    }
+    best.0 as u32
+}
+
+/// Logits after the penalties; `None` where there are none to apply.
+fn penalize(
+    logits: &[f32],
+    sampling: &Sampling,
+    prompt: &[u32],
+    chosen: &[u32],
+) -> Option<Vec<f32>> {
+    let (presence, frequency) = (sampling.presence_penalty, sampling.frequency_penalty);
+    if sampling.repetition_penalty == 1.0 && presence == 0.0 && frequency == 0.0 {
+        return None;
+    }
+    let mut counts: HashMap<u32, u32> = prompt.iter().map(|&token| (token, 0)).collect();
+    chosen.iter().for_each(|&token| *counts.entry(token).or_default() += 1);
+    let mut logits = logits.to_vec();
+    for (token, count) in counts {
+        let Some(logit) = logits.get_mut(token as usize) else { continue };
+        match *logit > 0.0 {
+            true => *logit /= sampling.repetition_penalty,
+            false => *logit *= sampling.repetition_penalty,
+        }
+        if count > 0 {
+            *logit -= presence + frequency * count as f32;
+        }
+    }
+    Some(logits)
+}
+
+/// The tokens to choose from with their weights (probabilities times a constant), likeliest first.
+fn narrow(logits: &[f32], sampling: &Sampling) -> Vec<(u32, f64)> {
+    let max =
+        logits.iter().copied().filter(|logit| !logit.is_nan()).fold(f32::NEG_INFINITY, f32::max);
+    let temperature = f64::from(sampling.temperature);
+    let weight = |logit: f32| ((f64::from(logit) - f64::from(max)) / temperature).exp();
+    let mut candidates: Vec<(u32, f64)> = logits
+        .iter()
+        .enumerate()
+        .map(|(token, &logit)| (token as u32, weight(logit)))
+        .filter(|(_, weight)| *weight > 0.0)
+        .collect();
+    let by_weight = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    if sampling.top_k > 0 && sampling.top_k < candidates.len() {
+        candidates.select_nth_unstable_by(sampling.top_k - 1, by_weight);
+        candidates.truncate(sampling.top_k);
+    }
+    candidates.sort_unstable_by(by_weight);
+    if sampling.top_p < 1.0 {
+        let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
+        let wanted = f64::from(sampling.top_p) * total;
+        let mut reached = 0.0;
+        let kept = candidates.iter().take_while(|(_, weight)| {
+            let more = reached < wanted;
+            reached += weight;
+            more
+        });
+        let kept = kept.count().max(1);
+        candidates.truncate(kept);
+    }
+    // The likeliest weighs one.
+    candidates.retain(|(_, weight)| *weight >= f64::from(sampling.min_p));
+    candidates
+}
+
+/// The `index`-th number of a seed, uniform in `[0, 1)`: splitmix64 (Steele et al., 2014).
+fn uniform(seed: u64, index: u64) -> f64 {
+    let mut z = seed.wrapping_add((index.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}

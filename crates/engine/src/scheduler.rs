@@ -1,0 +1,263 @@
+//! Who runs now: every sequence has tokens that are not computed yet and catches up.
+
+use crate::pages::Pages;
+use crate::request::{Event, EventKind, FinishReason, Refused, Request, RequestId, Usage};
+use crate::sampler;
+use baimo_model::Logits;
+use std::collections::VecDeque;
+
+/// What bounds a step and a sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Tokens computed in one step, all sequences together.
+    pub tokens_per_step: usize,
+    /// Tokens of one sequence computed in one step.
+    pub tokens_per_span: usize,
+    /// Sequences that run at once.
+    pub sequences: usize,
+    /// Positions a sequence may have.
+    pub context: usize,
+}
+
+/// A decision: who runs, which tokens, where they are kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// One entry for each sequence that runs.
+    pub work: Vec<Work>,
+}
+
+/// One sequence's part of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    /// Whose.
+    pub request: RequestId,
+    /// The tokens to compute.
+    pub tokens: Vec<u32>,
+    /// The position of the first of them.
+    pub position: usize,
+    /// The sequence's pages, enough for all of them.
+    pub pages: Vec<u32>,
+    /// Positions whose logits are wanted, ascending.
+    pub wanted: Vec<usize>,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+struct Sequence {
+    id: RequestId,
+    request: Request,
+    /// Prompt, then what was chosen.
+    tokens: Vec<u32>,
+    prompt_tokens: usize,
+    /// Tokens whose cache rows are written.
+    computed: usize,
+    /// The next of `request.observed` (ascending) to be reported.
+    observed: usize,
+    pages: Vec<u32>,
+}
+
+/// Decides each step; holds every request until it ends.
+#[derive(Debug)]
+pub struct Scheduler {
+    limits: Limits,
+    next_id: u64,
+    /// Hold pages; oldest first.
+    running: Vec<Sequence>,
+    /// Hold none; oldest first.
+    waiting: VecDeque<Sequence>,
+}
+
+impl Scheduler {
+    /// Nothing to do yet.
+    pub fn new(limits: Limits) -> Scheduler {
+        assert!(limits.tokens_per_step > 0 && limits.tokens_per_span > 0 && limits.sequences > 0);
+        Scheduler { limits, next_id: 0, running: Vec::new(), waiting: VecDeque::new() }
+    }
+
+    /// Takes a request in, given the positions the whole cache holds.
+    ///
+    /// # Errors
+    /// Where it could never run.
+    pub fn accept(&mut self, mut request: Request, capacity: usize) -> Result<RequestId, Refused> {
+        let (tokens, context) = (request.tokens.len(), self.limits.context);
+        if tokens == 0 {
+            return Err(Refused::Empty);
+        }
+        if tokens > context {
+            return Err(Refused::Context { tokens, context });
+        }
+        let needed = (tokens + request.max_tokens).min(context);
+        if needed > capacity {
+            return Err(Refused::Cache { needed, capacity });
+        }
+        request.observed.sort_unstable();
+        request.observed.dedup();
+        request.observed.retain(|&position| position < tokens);
+        let id = RequestId(self.next_id);
+        self.next_id += 1;
+        self.waiting.push_back(Sequence {
+            id,
+            tokens: std::mem::take(&mut request.tokens),
+            prompt_tokens: tokens,
+            request,
+            computed: 0,
+            observed: 0,
+            pages: Vec::new(),
+        });
+        Ok(id)
+    }
+
+    /// Forgets a request and frees its pages.
+    pub fn cancel(&mut self, id: RequestId, pages: &mut Pages) {
+        self.waiting.retain(|sequence| sequence.id != id);
+        if let Some(index) = self.running.iter().position(|sequence| sequence.id == id) {
+            pages.release(&mut self.running.remove(index).pages);
+        }
+    }
+
+    /// Whether no request is left.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Decides the next step. Older sequences come first; where pages run out, the youngest gives
+    /// its own back and computes them again later.
+    pub fn step(&mut self, pages: &mut Pages) -> Step {
+        let mut step = Step::default();
+        let mut budget = self.limits.tokens_per_step;
+        let mut index = 0;
+        while budget > 0 && (index < self.running.len() || self.admit()) {
+            let sequence = &mut self.running[index];
+            let count = (sequence.tokens.len() - sequence.computed)
+                .min(budget)
+                .min(self.limits.tokens_per_span);
+            if pages.grow(&mut sequence.pages, sequence.computed + count) {
+                step.work.push(sequence.work(count));
+                budget -= count;
+                index += 1;
+            } else if !self.preempt_after(index, pages) {
+                self.preempt(index, pages);
+                break;
+            }
+        }
+        step
+    }
+
+    /// Lets the oldest waiting sequence run, where there is one and room for it.
+    fn admit(&mut self) -> bool {
+        if self.running.len() >= self.limits.sequences {
+            return false;
+        }
+        match self.waiting.pop_front() {
+            Some(sequence) => {
+                self.running.push(sequence);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Preempts the youngest sequence behind `index`; false where there is none.
+    fn preempt_after(&mut self, index: usize, pages: &mut Pages) -> bool {
+        let youngest = self.running.len() - 1;
+        let found = youngest > index;
+        if found {
+            self.preempt(youngest, pages);
+        }
+        found
+    }
+
+    fn preempt(&mut self, index: usize, pages: &mut Pages) {
+        let mut sequence = self.running.remove(index);
+        pages.release(&mut sequence.pages);
+        sequence.computed = 0;
+        self.waiting.push_front(sequence);
+    }
+
+    /// Takes the logits of a step in, in the order its work wants them: chooses tokens, reports,
+    /// and ends what is finished.
+    pub fn finish(&mut self, step: &Step, logits: &Logits, pages: &mut Pages) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut rows = logits.rows();
+        for work in &step.work {
+            let index = self.running.iter().position(|sequence| sequence.id == work.request);
+            let index = index.expect("a sequence runs until its step is finished");
+            let wanted: Vec<&[f32]> = rows.by_ref().take(work.wanted.len()).collect();
+            let sequence = &mut self.running[index];
+            sequence.computed += work.tokens.len();
+            if sequence.take_in(work, &wanted, &self.limits, &mut events) {
+                pages.release(&mut self.running.remove(index).pages);
+            }
+        }
+        events
+    }
+}
+
+impl Sequence {
+    /// The next `count` tokens, with the positions whose logits are wanted.
+    fn work(&self, count: usize) -> Work {
+        let (position, end) = (self.computed, self.computed + count);
+        let mut wanted: Vec<usize> = self.request.observed[self.observed..]
+            .iter()
+            .copied()
+            .filter(|observed| (position..end).contains(observed))
+            .collect();
+        let chooses = end == self.tokens.len() && self.may_grow();
+        if chooses && wanted.last() != Some(&(end - 1)) {
+            wanted.push(end - 1);
+        }
+        Work {
+            request: self.id,
+            tokens: self.tokens[position..end].to_vec(),
+            position,
+            pages: self.pages.clone(),
+            wanted,
+        }
+    }
+
+    fn may_grow(&self) -> bool {
+        self.tokens.len() - self.prompt_tokens < self.request.max_tokens
+    }
+
+    /// Reports observed logits and chooses the next token where all are computed. True where the
+    /// sequence ends here.
+    fn take_in(
+        &mut self,
+        work: &Work,
+        wanted: &[&[f32]],
+        limits: &Limits,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let mut report = |kind| events.push(Event { request: work.request, kind });
+        for (&position, logits) in work.wanted.iter().zip(wanted) {
+            if self.request.observed.get(self.observed) == Some(&position) {
+                self.observed += 1;
+                report(EventKind::Logits { position, logits: logits.to_vec() });
+            }
+        }
+        if self.computed < self.tokens.len() {
+            return false;
+        }
+        let mut reason = FinishReason::Length;
+        if self.may_grow() {
+            let logits = wanted.last().expect("the last position is wanted where one is chosen");
+            let (prompt, chosen) = self.tokens.split_at(self.prompt_tokens);
+            let token = sampler::choose(logits, &self.request.sampling, prompt, chosen);
+            self.tokens.push(token);
+            report(EventKind::Token(token));
+            let stopped = self.request.stop_tokens.contains(&token);
+            if !stopped && self.may_grow() && self.tokens.len() < limits.context {
+                return false;
+            }
+            if stopped {
+                reason = FinishReason::Stop;
+            }
+        }
+        let usage = Usage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.tokens.len() - self.prompt_tokens,
+        };
+        report(EventKind::Finished { reason, usage });
+        true
+    }
+}

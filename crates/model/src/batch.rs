@@ -1,0 +1,72 @@
+//! What the model is run on and what it gives.
+
+/// Tokens to compute: rows laid flat, in spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// One token a row.
+    pub tokens: Vec<u32>,
+    /// Cover the rows, one after another.
+    pub spans: Vec<Span>,
+    /// Rows whose logits are wanted, in the order they are given.
+    pub wanted: Vec<u32>,
+}
+
+/// Consecutive positions of one sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first of its rows in the batch.
+    pub first_row: usize,
+    /// How many rows.
+    pub rows: usize,
+    /// The position of the first row in its sequence. All positions before it are in the caches.
+    pub position: usize,
+    /// The sequence's pages, first to last, enough for its last row.
+    pub pages: Vec<u32>,
+}
+
+/// Logits of the rows that were wanted: `[wanted, vocab]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logits {
+    vocab: usize,
+    values: Vec<f32>,
+}
+
+impl Logits {
+    /// Rows of `vocab` numbers.
+    ///
+    /// # Panics
+    /// Where `values` is not whole rows.
+    pub fn new(vocab: usize, values: Vec<f32>) -> Logits {
+        assert!(vocab > 0 && values.len().is_multiple_of(vocab), "logits are not whole rows");
+        Logits { vocab, values }
+    }
+
+    /// One row for each that was wanted, in that order.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.vocab)
+    }
+}
+
+impl Batch {
+    /// The position of every row.
+    pub fn positions(&self) -> Vec<usize> {
+        self.spans.iter().flat_map(|span| span.position..span.position + span.rows).collect()
+    }
+
+    /// Checks that spans cover the rows and wanted rows exist: our own mistake where not.
+    pub(crate) fn check(&self, vocab: usize) {
+        let mut next = 0;
+        for span in &self.spans {
+            assert_eq!(span.first_row, next, "spans cover the rows one after another");
+            let held = span.pages.len() * crate::PAGE_POSITIONS;
+            assert!(span.position + span.rows <= held, "a span has pages for all its rows");
+            next += span.rows;
+        }
+        assert_eq!(next, self.tokens.len(), "spans cover all rows");
+        assert!(self.wanted.iter().all(|&row| (row as usize) < next), "wanted rows exist");
+        assert!(
+            self.tokens.iter().all(|&token| (token as usize) < vocab),
+            "tokens are checked where they come in"
+        );
+    }
+}

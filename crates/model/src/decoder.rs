@@ -1,0 +1,132 @@
+//! The decoder: embedding, layers, norm, head.
+
+use crate::batch::{Batch, Logits};
+use crate::caches::Caches;
+use crate::ffn::Ffn;
+use crate::linear::Linear;
+use crate::mixer::Mixer;
+use crate::norm::Norm;
+use crate::rope::{Angles, Rotations};
+use baimo_blueprint::{Blueprint, RopeStyle};
+use baimo_kernels::activation::add;
+use baimo_kernels::matmul::Matrix;
+use baimo_kernels::{HeadLayout, Kernels, rope};
+
+/// A Blueprint with its weights, packed for this machine.
+pub struct Decoder {
+    pub(crate) blueprint: Blueprint,
+    pub(crate) embedding: Matrix,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: Norm,
+    /// `None` where the head is the embedding.
+    pub(crate) head: Option<Linear>,
+    pub(crate) rotations: Rotations,
+    pub(crate) weight_bytes: usize,
+}
+
+/// A layer with its weights.
+pub(crate) struct Layer {
+    pub sublayers: Vec<Sublayer>,
+}
+
+/// A block with its weights inside its residual.
+pub(crate) struct Sublayer {
+    pub before: Norm,
+    pub block: Block,
+    /// On the block's output, in sandwich residuals.
+    pub after: Option<Norm>,
+}
+
+/// What a sublayer computes.
+pub(crate) enum Block {
+    Mixer(Mixer),
+    Ffn(Ffn),
+}
+
+/// What all blocks of one forward pass share.
+pub(crate) struct Pass<'a> {
+    pub kernels: &'a Kernels,
+    pub batch: &'a Batch,
+    /// Of each rotation.
+    pub angles: Vec<Angles>,
+}
+
+impl Pass<'_> {
+    /// Rows of the batch.
+    pub fn rows(&self) -> usize {
+        self.batch.tokens.len()
+    }
+
+    /// Rotates the slices that `layout` names by the angles of each row's position.
+    pub fn rotate(&self, x: &mut [f32], layout: HeadLayout, rotation: usize, style: RopeStyle) {
+        let style = match style {
+            RopeStyle::Half => rope::RopeStyle::Half,
+            RopeStyle::Interleaved => rope::RopeStyle::Interleaved,
+        };
+        let Angles { cos, sin } = &self.angles[rotation];
+        rope::rope(self.kernels, x, layout, cos, sin, style);
+    }
+}
+
+impl Decoder {
+    /// What it was built from.
+    pub fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
+    }
+
+    /// Bytes of all packed weights.
+    pub fn weight_bytes(&self) -> usize {
+        self.weight_bytes
+    }
+
+    /// Computes every row of the batch, writes its cache rows, and gives the wanted logits.
+    ///
+    /// A row's logits depend on its sequence alone: not on the other rows, nor on how the sequence
+    /// was cut into batches.
+    ///
+    /// # Panics
+    /// Where the batch's spans do not fit its rows or pages, or a token is no row of the embedding.
+    pub fn forward(&self, kernels: &Kernels, batch: &Batch, caches: &mut Caches) -> Logits {
+        batch.check(self.blueprint.vocab);
+        let angles = self.rotations.angles(&batch.positions());
+        let pass = Pass { kernels, batch, angles };
+        let hidden = self.blueprint.hidden;
+        let mut x = vec![0.0; batch.tokens.len() * hidden];
+        for (row, &token) in x.chunks_exact_mut(hidden).zip(&batch.tokens) {
+            self.embedding.dequantize_row(token as usize, row);
+        }
+        for sublayer in self.layers.iter().flat_map(|layer| &layer.sublayers) {
+            sublayer.forward(&pass, &mut x, caches);
+        }
+        self.logits(kernels, &x, &batch.wanted)
+    }
+
+    fn logits(&self, kernels: &Kernels, x: &[f32], wanted: &[u32]) -> Logits {
+        let (hidden, vocab) = (self.blueprint.hidden, self.blueprint.vocab);
+        if wanted.is_empty() {
+            return Logits::new(vocab, Vec::new());
+        }
+        let rows: Vec<f32> =
+            wanted.iter().flat_map(|&row| &x[row as usize * hidden..][..hidden]).copied().collect();
+        let rows = self.norm.apply(kernels, &rows);
+        let values = match &self.head {
+            Some(head) => head.apply(kernels, &rows),
+            None => crate::linear::apply(kernels, &rows, &self.embedding),
+        };
+        Logits::new(vocab, values)
+    }
+}
+
+impl Sublayer {
+    fn forward(&self, pass: &Pass, x: &mut [f32], caches: &mut Caches) {
+        let normed = self.before.apply(pass.kernels, x);
+        let mut output = match &self.block {
+            Block::Mixer(mixer) => mixer.forward(pass, &normed, caches),
+            Block::Ffn(ffn) => ffn.forward(pass, &normed),
+        };
+        if let Some(after) = &self.after {
+            output = after.apply(pass.kernels, &output);
+        }
+        add(pass.kernels, x, &output);
+    }
+}

@@ -1,0 +1,64 @@
+//! Which experts a token meets, with which weights: scalar code, since it is a few hundred numbers.
+
+use baimo_blueprint::{GroupLimit, GroupScore, Router, Scores};
+use baimo_kernels::softmax::top_k;
+
+/// The experts of one token with their weights, best first.
+///
+/// `logits` and `bias` have one number for each expert.
+pub fn choose(
+    router: &Router,
+    logits: &[f32],
+    bias: Option<&[f32]>,
+    active: usize,
+) -> Vec<(usize, f32)> {
+    let scores = match router.scores {
+        Scores::Softmax => softmax(logits),
+        Scores::Sigmoid => logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
+    };
+    let mut selection = scores.clone();
+    if let Some(bias) = bias {
+        selection.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
+    }
+    if let Some(limit) = &router.groups {
+        keep_best_groups(&mut selection, limit);
+    }
+    let mut chosen: Vec<(usize, f32)> =
+        top_k(&selection, active).into_iter().map(|(expert, _)| (expert, scores[expert])).collect();
+    let sum: f32 = chosen.iter().map(|(_, score)| score).sum();
+    for (_, weight) in &mut chosen {
+        if router.renormalize {
+            *weight /= sum + 1e-20;
+        }
+        *weight *= router.scale;
+    }
+    chosen
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f32> = logits.iter().map(|logit| (logit - max).exp()).collect();
+    let sum: f32 = exps.iter().sum();
+    exps.into_iter().map(|exp| exp / sum).collect()
+}
+
+/// Takes every expert outside the best groups out of the selection.
+fn keep_best_groups(selection: &mut [f32], limit: &GroupLimit) {
+    let size = selection.len() / limit.groups;
+    let judged: Vec<f32> = selection
+        .chunks_exact(size)
+        .map(|group| {
+            let best = top_k(group, 2);
+            match limit.score {
+                GroupScore::Best => best.first().map_or(f32::NEG_INFINITY, |(_, score)| *score),
+                GroupScore::BestTwo => best.iter().map(|(_, score)| score).sum(),
+            }
+        })
+        .collect();
+    let kept = top_k(&judged, limit.kept);
+    for (index, group) in selection.chunks_exact_mut(size).enumerate() {
+        if !kept.iter().any(|(kept, _)| *kept == index) {
+            group.fill(f32::NEG_INFINITY);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Linear maps with their weights.
+
+use baimo_kernels::Kernels;
+use baimo_kernels::matmul::{Activations, Matrix, Product, products};
+
+/// `y = weight · x + bias`.
+pub struct Linear {
+    /// `[outputs, inputs]`.
+    pub weight: Matrix,
+    /// `[outputs]`.
+    pub bias: Option<Vec<f32>>,
+}
+
+impl Linear {
+    /// Maps every row of `x`.
+    pub fn apply(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+        let [y] = apply_all(kernels, x, [self]);
+        y
+    }
+}
+
+/// Maps every row of `x` by a matrix alone.
+pub fn apply(kernels: &Kernels, x: &[f32], weights: &Matrix) -> Vec<f32> {
+    let input = Activations::new(kernels, x, weights.columns(), [weights]);
+    let mut output = vec![0.0; input.rows() * weights.rows()];
+    products(
+        kernels,
+        &mut [Product { weights, input: &input, input_rows: None, output: &mut output }],
+    );
+    output
+}
+
+/// Maps every row of `x` by several maps at once: one parallel region, and `x` is quantized once.
+pub fn apply_all<const N: usize>(
+    kernels: &Kernels,
+    x: &[f32],
+    maps: [&Linear; N],
+) -> [Vec<f32>; N] {
+    let columns = maps[0].weight.columns();
+    let rows = x.len() / columns;
+    let input = Activations::new(kernels, x, columns, maps.iter().map(|map| &map.weight));
+    let mut outputs = maps.map(|map| vec![0.0; rows * map.weight.rows()]);
+    let mut list: Vec<Product> = maps
+        .iter()
+        .zip(&mut outputs)
+        .map(|(map, output)| Product {
+            weights: &map.weight,
+            input: &input,
+            input_rows: None,
+            output,
+        })
+        .collect();
+    products(kernels, &mut list);
+    drop(list);
+    for (map, output) in maps.iter().zip(&mut outputs) {
+        if let Some(bias) = &map.bias {
+            for row in output.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+            }
+        }
+    }
+    outputs
+}

@@ -1,0 +1,253 @@
+//! From a checkpoint to packed weights: each tensor is read, folded, converted and packed a few
+//! rows at a time, so that memory never holds more than the result and a chunk per thread.
+
+use crate::decoder::{Block, Decoder, Layer, Sublayer};
+use crate::ffn::Ffn;
+use crate::ffn::dense::Dense;
+use crate::ffn::experts::{Experts, Shared};
+use crate::linear::Linear;
+use crate::mixer::Mixer;
+use crate::mixer::latent::{Latent, Query};
+use crate::mixer::softmax::Softmax;
+use crate::norm::Norm;
+use crate::rope::Rotations;
+use baimo_blueprint as blueprint;
+use baimo_blueprint::{Blueprint, Residual, Tensor};
+use baimo_kernels::Kernels;
+use baimo_kernels::activation::Activation;
+use baimo_kernels::matmul::{BlockScales, Matrix};
+use baimo_weights::{Checkpoint, Claims, Error, Role, RowSource, SCALE_BLOCK, Target};
+use std::sync::Mutex;
+
+/// Told how many more numbers are loaded; all of a model are its parameters.
+pub type Progress<'a> = &'a mut dyn FnMut(usize);
+
+/// Loads tensor by tensor and remembers what was asked for.
+struct Loader<'a, 'p> {
+    kernels: &'a Kernels,
+    claims: Claims<'a>,
+    target: Target,
+    progress: Progress<'p>,
+    rotations: Rotations,
+    /// The next state's number.
+    state: usize,
+    bytes: usize,
+}
+
+impl Decoder {
+    /// Loads every tensor that `blueprint` names from `checkpoint`, weights converted to `target`.
+    ///
+    /// # Errors
+    /// Names the tensor that is missing, of the wrong shape or type, or that nobody asked for.
+    pub fn load(
+        blueprint: Blueprint,
+        checkpoint: &Checkpoint,
+        target: Target,
+        kernels: &Kernels,
+        progress: Progress,
+    ) -> Result<Decoder, Error> {
+        let mut loader = Loader {
+            kernels,
+            claims: Claims::new(checkpoint),
+            target,
+            progress,
+            rotations: Rotations::of(&blueprint),
+            state: 0,
+            bytes: 0,
+        };
+        let tied = blueprint.is_tied();
+        let role = if tied { Role::Output } else { Role::Embedding };
+        let embedding = loader.matrix(&blueprint.embedding, role)?;
+        let layers: Result<_, _> =
+            blueprint.layers.iter().map(|layer| loader.layer(layer)).collect();
+        let (layers, norm) = (layers?, loader.norm(&blueprint.norm)?);
+        let head = match tied {
+            true => None,
+            false => Some(loader.linear_as(&blueprint.head, Role::Output)?),
+        };
+        let waived: Vec<&str> =
+            blueprint.set_aside.iter().map(|aside| aside.pattern.as_str()).collect();
+        loader.claims.finish(&waived)?;
+        let (rotations, weight_bytes) = (loader.rotations, loader.bytes);
+        Ok(Decoder { blueprint, embedding, layers, norm, head, rotations, weight_bytes })
+    }
+}
+
+impl Loader<'_, '_> {
+    fn layer(&mut self, layer: &blueprint::Layer) -> Result<Layer, Error> {
+        let sublayers = layer.sublayers.iter().map(|sublayer| {
+            let (before, after) = match &sublayer.residual {
+                Residual::PreNorm { norm } => (self.norm(norm)?, None),
+                Residual::Sandwich { before, after } => {
+                    (self.norm(before)?, Some(self.norm(after)?))
+                }
+            };
+            let block = match &sublayer.block {
+                blueprint::Block::Mixer(mixer) => Block::Mixer(self.mixer(mixer)?),
+                blueprint::Block::Ffn(ffn) => Block::Ffn(self.ffn(ffn)?),
+            };
+            Ok(Sublayer { before, block, after })
+        });
+        Ok(Layer { sublayers: sublayers.collect::<Result<_, Error>>()? })
+    }
+
+    fn mixer(&mut self, mixer: &blueprint::Mixer) -> Result<Mixer, Error> {
+        let state = self.state;
+        self.state += 1;
+        match mixer {
+            blueprint::Mixer::Softmax(shape) => {
+                let norm = |norm: &Option<blueprint::Norm>, loader: &mut Self| {
+                    norm.as_ref().map(|norm| loader.norm(norm)).transpose()
+                };
+                Ok(Mixer::Softmax(Softmax {
+                    q: self.linear(&shape.q)?,
+                    k: self.linear(&shape.k)?,
+                    v: self.linear(&shape.v)?,
+                    o: self.linear(&shape.o)?,
+                    q_norm: norm(&shape.q_norm, self)?,
+                    k_norm: norm(&shape.k_norm, self)?,
+                    rotation: shape.rope.as_ref().map(|rope| self.rotations.index(rope)),
+                    state,
+                    shape: shape.clone(),
+                }))
+            }
+            blueprint::Mixer::Latent(shape) => Ok(Mixer::Latent(Latent {
+                query: match &shape.query {
+                    blueprint::Query::Direct(map) => Query::Direct(self.linear(map)?),
+                    blueprint::Query::LowRank { down, norm, up } => Query::LowRank {
+                        down: self.linear(down)?,
+                        norm: self.norm(norm)?,
+                        up: self.linear(up)?,
+                    },
+                },
+                kv_down: self.linear(&shape.kv_down)?,
+                kv_norm: self.norm(&shape.kv_norm)?,
+                k_up: self.heads(&shape.k_up)?,
+                v_up: self.heads(&shape.v_up)?,
+                o: self.linear(&shape.o)?,
+                rotation: shape.rope.as_ref().map(|rope| self.rotations.index(rope)),
+                state,
+                shape: shape.clone(),
+            })),
+        }
+    }
+
+    fn ffn(&mut self, ffn: &blueprint::Ffn) -> Result<Ffn, Error> {
+        match ffn {
+            blueprint::Ffn::Dense(dense) => Ok(Ffn::Dense(self.dense(dense)?)),
+            blueprint::Ffn::Experts(experts) => Ok(Ffn::Experts(Experts {
+                active: experts.active,
+                activation: activation(experts.activation),
+                router: experts.router.clone(),
+                logits: self.linear_as(&experts.router.logits, Role::Router)?,
+                bias: self.vector(&experts.router.bias)?,
+                gate: self.experts(&experts.gate)?,
+                up: self.experts(&experts.up)?,
+                down: self.experts(&experts.down)?,
+                shared: match &experts.shared {
+                    None => None,
+                    Some(shared) => Some(Shared {
+                        dense: self.dense(&shared.dense)?,
+                        gate: match &shared.gate {
+                            None => None,
+                            Some(gate) => Some(self.linear_as(gate, Role::Router)?),
+                        },
+                    }),
+                },
+            })),
+        }
+    }
+
+    fn dense(&mut self, dense: &blueprint::Dense) -> Result<Dense, Error> {
+        Ok(Dense {
+            activation: activation(dense.activation),
+            gate: self.linear(&dense.gate)?,
+            up: self.linear(&dense.up)?,
+            down: self.linear(&dense.down)?,
+        })
+    }
+
+    fn linear(&mut self, map: &blueprint::Linear) -> Result<Linear, Error> {
+        self.linear_as(map, Role::Linear)
+    }
+
+    fn linear_as(&mut self, map: &blueprint::Linear, role: Role) -> Result<Linear, Error> {
+        Ok(Linear { weight: self.matrix(&map.weight, role)?, bias: self.vector(&map.bias)? })
+    }
+
+    fn norm(&mut self, norm: &blueprint::Norm) -> Result<Norm, Error> {
+        (self.progress)(norm.weight.elements());
+        Ok(Norm { weight: self.claims.floats(&norm.weight)?, eps: norm.eps })
+    }
+
+    fn vector(&mut self, tensor: &Option<Tensor>) -> Result<Option<Vec<f32>>, Error> {
+        let Some(tensor) = tensor else { return Ok(None) };
+        (self.progress)(tensor.elements());
+        self.claims.floats(tensor).map(Some)
+    }
+
+    /// One matrix `[outputs, inputs]`.
+    fn matrix(&mut self, tensor: &Tensor, role: Role) -> Result<Matrix, Error> {
+        let source = self.claims.rows(tensor, None)?;
+        Ok(self.pack(source, role))
+    }
+
+    /// A matrix for each expert of `[experts, outputs, inputs]`.
+    fn experts(&mut self, tensor: &Tensor) -> Result<Vec<Matrix>, Error> {
+        (0..tensor.shape[0])
+            .map(|expert| {
+                let source = self.claims.rows(tensor, Some(expert))?;
+                Ok(self.pack(source, Role::Linear))
+            })
+            .collect()
+    }
+
+    /// A matrix for each head of a folded `[heads, outputs, inputs]`.
+    fn heads(&mut self, tensor: &Tensor) -> Result<Vec<Matrix>, Error> {
+        let source = self.claims.rows(tensor, None)?;
+        let outputs = tensor.shape[1];
+        let head = |head| source.clone().range(head * outputs..(head + 1) * outputs);
+        Ok((0..tensor.shape[0]).map(|index| self.pack(head(index), Role::Linear)).collect())
+    }
+
+    /// Packs all rows of a source, each thread converting a chunk at a time.
+    fn pack(&mut self, source: RowSource, role: Role) -> Matrix {
+        let (stored, columns) = (source.format(), source.columns());
+        let format = baimo_weights::target_format(self.target, stored, columns, role);
+        let source = source.into_format(format);
+        let mut builder = Matrix::builder(format, source.rows(), source.columns());
+        if let Some(scales) = source.block_scales() {
+            builder.block_scales(&BlockScales {
+                rows_per_block: SCALE_BLOCK,
+                columns_per_block: SCALE_BLOCK,
+                values: scales.values,
+            });
+        }
+        let threads = self.kernels.pool.threads();
+        let chunks: Vec<Mutex<Vec<u8>>> = (0..threads).map(|_| Mutex::default()).collect();
+        let step = source.chunk_rows();
+        for first in (0..source.rows()).step_by(step * threads) {
+            let rows = |chunk: usize| {
+                let end = |rows: usize| (first + rows * step).min(source.rows());
+                end(chunk)..end(chunk + 1)
+            };
+            self.kernels.pool.run(threads, &|chunk| {
+                source.read(rows(chunk), &mut chunks[chunk].lock().expect("no chunk panics"));
+            });
+            for chunk in &chunks {
+                builder.push_rows(&chunk.lock().expect("no chunk panics"));
+            }
+            source.release(first..rows(threads - 1).end);
+            (self.progress)((rows(threads - 1).end - first) * source.columns());
+        }
+        let matrix = builder.finish();
+        self.bytes += matrix.bytes();
+        matrix
+    }
+}
+
+fn activation(activation: blueprint::Activation) -> Activation {
+    match activation {
+        blueprint::Activation::Silu => Activation::Silu,
+    }
+}

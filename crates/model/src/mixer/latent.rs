@@ -1,0 +1,147 @@
+//! Multi-head latent attention with its weights, in the absorbed form: a head's query is taken to
+//! the latent's space, meets the cached latents there, and the mixed latent is taken to the value.
+//! One form for one token and for many, so that a row's result does not depend on its company.
+
+use crate::Caches;
+use crate::decoder::Pass;
+use crate::linear::Linear;
+use crate::mixer::spans;
+use crate::norm::Norm;
+use baimo_blueprint as blueprint;
+use baimo_kernels::HeadLayout;
+use baimo_kernels::attention::{Attention, attention};
+use baimo_kernels::matmul::{Activations, Matrix, Product, products};
+
+/// Multi-head latent attention; see [`blueprint::Latent`].
+pub struct Latent {
+    pub(crate) shape: blueprint::Latent,
+    pub(crate) query: Query,
+    pub(crate) kv_down: Linear,
+    pub(crate) kv_norm: Norm,
+    /// Per head `[rank, nope_dim]`.
+    pub(crate) k_up: Vec<Matrix>,
+    /// Per head `[v_dim, rank]`.
+    pub(crate) v_up: Vec<Matrix>,
+    pub(crate) o: Linear,
+    /// The number of its rotation.
+    pub(crate) rotation: Option<usize>,
+    /// The number of its state.
+    pub(crate) state: usize,
+}
+
+/// How queries are made; see [`blueprint::Query`].
+pub enum Query {
+    /// One map.
+    Direct(Linear),
+    /// Down to a small rank, a norm, and up again.
+    LowRank {
+        /// To the rank.
+        down: Linear,
+        /// On the rank.
+        norm: Norm,
+        /// From the rank.
+        up: Linear,
+    },
+}
+
+impl Latent {
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Vec<f32> {
+        let shape = &self.shape;
+        let width = shape.rank + shape.rope_dim;
+        let mut q = self.queries(pass, x);
+        let mut kv = self.kv_down.apply(pass.kernels, x);
+        let whole = HeadLayout { row_stride: width, start: 0, heads: 1, head_stride: width, width };
+        let latent = HeadLayout { width: shape.rank, ..whole };
+        self.kv_norm.apply_heads(pass.kernels, &mut kv, latent);
+        if let (Some(rotation), Some(rope)) = (self.rotation, &shape.rope) {
+            let key = HeadLayout { start: shape.rank, width: shape.rope_dim, ..whole };
+            pass.rotate(&mut kv, key, rotation, rope.style);
+            let heads = HeadLayout {
+                start: shape.nope_dim,
+                width: shape.rope_dim,
+                ..HeadLayout::packed(shape.heads, shape.nope_dim + shape.rope_dim)
+            };
+            pass.rotate(&mut q, heads, rotation, rope.style);
+        }
+        let store = caches.store(self.state);
+        for span in &pass.batch.spans {
+            let rows = span.first_row * width..(span.first_row + span.rows) * width;
+            store.write(pass.kernels, &span.pages, span.position, &kv[rows], &[]);
+        }
+        let q = self.absorb(pass, &q);
+        let how = Attention::causal(shape.heads, shape.scale);
+        let mut mixed = vec![0.0; pass.rows() * shape.heads * shape.rank];
+        attention(pass.kernels, &how, &q, store, &spans(pass), &mut mixed);
+        let values = per_head(pass, &self.v_up, &mixed, 0..shape.rank, shape.rank);
+        let mut joined = vec![0.0; pass.rows() * shape.heads * shape.v_dim];
+        to_rows(&values, &mut joined, shape.heads, shape.v_dim, shape.v_dim);
+        self.o.apply(pass.kernels, &joined)
+    }
+
+    fn queries(&self, pass: &Pass, x: &[f32]) -> Vec<f32> {
+        match &self.query {
+            Query::Direct(map) => map.apply(pass.kernels, x),
+            Query::LowRank { down, norm, up } => {
+                let low = norm.apply(pass.kernels, &down.apply(pass.kernels, x));
+                up.apply(pass.kernels, &low)
+            }
+        }
+    }
+
+    /// From `[rows, heads, nope | rope]` to `[rows, heads, rank | rope]`.
+    fn absorb(&self, pass: &Pass, q: &[f32]) -> Vec<f32> {
+        let shape = &self.shape;
+        let (before, width) = (shape.nope_dim + shape.rope_dim, shape.rank + shape.rope_dim);
+        let latents = per_head(pass, &self.k_up, q, 0..shape.nope_dim, before);
+        let mut absorbed = vec![0.0; pass.rows() * shape.heads * width];
+        to_rows(&latents, &mut absorbed, shape.heads, shape.rank, width);
+        for (new, old) in absorbed.chunks_exact_mut(width).zip(q.chunks_exact(before)) {
+            new[shape.rank..].copy_from_slice(&old[shape.nope_dim..]);
+        }
+        absorbed
+    }
+}
+
+/// Maps the numbers `part` of each head's `stride` in `x` (`[rows, heads, stride]`) by the head's
+/// own map, all heads in one region: `[heads, rows, outputs]`.
+fn per_head(
+    pass: &Pass,
+    maps: &[Matrix],
+    x: &[f32],
+    part: std::ops::Range<usize>,
+    stride: usize,
+) -> Vec<f32> {
+    let (rows, heads, outputs) = (pass.rows(), maps.len(), maps[0].rows());
+    let mut by_head = Vec::with_capacity(rows * heads * part.len());
+    for head in 0..heads {
+        for row in x.chunks_exact(heads * stride) {
+            by_head.extend_from_slice(&row[head * stride..][part.clone()]);
+        }
+    }
+    let input = Activations::new(pass.kernels, &by_head, part.len(), maps);
+    let rows_of: Vec<u32> = (0..(heads * rows) as u32).collect();
+    let mut y = vec![0.0; heads * rows * outputs];
+    let mut list: Vec<Product> = maps
+        .iter()
+        .zip(rows_of.chunks_exact(rows))
+        .zip(y.chunks_exact_mut(rows * outputs))
+        .map(|((weights, rows), output)| Product {
+            weights,
+            input: &input,
+            input_rows: Some(rows),
+            output,
+        })
+        .collect();
+    products(pass.kernels, &mut list);
+    drop(list);
+    y
+}
+
+/// Copies `[heads, rows, width]` to the beginnings of `[rows, heads, stride]`.
+fn to_rows(from: &[f32], to: &mut [f32], heads: usize, width: usize, stride: usize) {
+    let rows = from.len() / (heads * width);
+    for (index, part) in from.chunks_exact(width).enumerate() {
+        let (head, row) = (index / rows, index % rows);
+        to[(row * heads + head) * stride..][..width].copy_from_slice(part);
+    }
+}

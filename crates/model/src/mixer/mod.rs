@@ -1,0 +1,39 @@
+//! Blocks that mix positions, with their weights.
+
+pub mod latent;
+pub mod softmax;
+
+use crate::Caches;
+use crate::decoder::Pass;
+use baimo_kernels::attention::AttentionSpan;
+
+/// A mixer with its weights.
+pub enum Mixer {
+    /// Softmax attention.
+    Softmax(softmax::Softmax),
+    /// Multi-head latent attention.
+    Latent(latent::Latent),
+}
+
+impl Mixer {
+    /// The block's output for the normed rows `x`; cache rows are written on the way.
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Vec<f32> {
+        match self {
+            Mixer::Softmax(mixer) => mixer.forward(pass, x, caches),
+            Mixer::Latent(mixer) => mixer.forward(pass, x, caches),
+        }
+    }
+}
+
+/// The batch's spans as attention wants them.
+fn spans<'a>(pass: &Pass<'a>) -> Vec<AttentionSpan<'a>> {
+    let spans = pass.batch.spans.iter();
+    spans
+        .map(|span| AttentionSpan {
+            first_row: span.first_row,
+            rows: span.rows,
+            position: span.position,
+            pages: &span.pages,
+        })
+        .collect()
+}

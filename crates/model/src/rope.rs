@@ -1,0 +1,118 @@
+//! The angles of rotary embeddings (arXiv:2104.09864) with their long-context scalings.
+
+use baimo_blueprint::{Blueprint, Mixer, Rope, RopeScaling};
+use std::f64::consts::TAU;
+
+/// Cosine and sine of every row: `[rows, dim / 2]` each.
+#[derive(Debug, Default)]
+pub struct Angles {
+    pub cos: Vec<f32>,
+    pub sin: Vec<f32>,
+}
+
+/// The different rotations of a model; mixers name theirs by number.
+#[derive(Debug)]
+pub struct Rotations {
+    ropes: Vec<Rope>,
+}
+
+impl Rotations {
+    /// Every rotation of the model once.
+    pub fn of(blueprint: &Blueprint) -> Rotations {
+        let mut ropes: Vec<Rope> = Vec::new();
+        for mixer in blueprint.layers.iter().flat_map(|layer| layer.mixers()) {
+            let rope = match mixer {
+                Mixer::Softmax(mixer) => mixer.rope.as_ref(),
+                Mixer::Latent(mixer) => mixer.rope.as_ref(),
+            };
+            ropes.extend(rope.filter(|rope| !ropes.contains(rope)).cloned());
+        }
+        Rotations { ropes }
+    }
+
+    /// The number of a rotation.
+    pub fn index(&self, rope: &Rope) -> usize {
+        let found = self.ropes.iter().position(|other| other == rope);
+        found.expect("every rotation of the model is listed")
+    }
+
+    /// The angles of each rotation at these positions.
+    pub fn angles(&self, positions: &[usize]) -> Vec<Angles> {
+        self.ropes.iter().map(|rope| angles(rope, positions)).collect()
+    }
+}
+
+/// As the references do: position and frequency are multiplied in f32.
+fn angles(rope: &Rope, positions: &[usize]) -> Angles {
+    let fixed = frequencies(rope, 0);
+    let (attention, moves_from) = match rope.scaling {
+        RopeScaling::Yarn { attention, .. } => (f64::from(attention), usize::MAX),
+        RopeScaling::Dynamic { original, .. } => (1.0, original),
+        RopeScaling::None
+        | RopeScaling::Linear { .. }
+        | RopeScaling::Divided { .. }
+        | RopeScaling::Llama3 { .. } => (1.0, usize::MAX),
+    };
+    let mut angles = Angles::default();
+    for &position in positions {
+        let moved = (position >= moves_from).then(|| frequencies(rope, position));
+        for &frequency in moved.as_ref().unwrap_or(&fixed) {
+            let angle = f64::from(position as f32 * frequency);
+            angles.cos.push((angle.cos() * attention) as f32);
+            angles.sin.push((angle.sin() * attention) as f32);
+        }
+    }
+    angles
+}
+
+/// The `dim / 2` frequencies at a position (which matters to dynamic scaling only).
+fn frequencies(rope: &Rope, position: usize) -> Vec<f32> {
+    let dim = rope.dim as f64;
+    let plain = |theta: f64, pair: usize| theta.powf(-2.0 * pair as f64 / dim);
+    let frequency = |pair: usize| -> f64 {
+        let kept = plain(rope.theta, pair);
+        match rope.scaling {
+            RopeScaling::None => kept,
+            RopeScaling::Linear { factor } => kept / factor,
+            RopeScaling::Divided { ref by } => kept / f64::from(by[pair]),
+            RopeScaling::Llama3 { factor, low, high, original } => {
+                llama3(kept, factor, low, high, original as f64)
+            }
+            RopeScaling::Yarn { factor, beta_fast, beta_slow, truncate, original, .. } => {
+                let turns = |turns: f64| {
+                    dim * (original as f64 / (turns * TAU)).ln() / (2.0 * rope.theta.ln())
+                };
+                let (mut low, mut high) = (turns(beta_fast), turns(beta_slow));
+                if truncate {
+                    (low, high) = (low.floor(), high.ceil());
+                }
+                let share = ramp(low.max(0.0), high.min(dim - 1.0), pair as f64);
+                kept * (1.0 - share) + kept / factor * share
+            }
+            RopeScaling::Dynamic { factor, original } => {
+                let reached = (position + 1).max(original) as f64 / original as f64;
+                let growth = (factor * reached - (factor - 1.0)).powf(dim / (dim - 2.0));
+                plain(rope.theta * growth, pair)
+            }
+        }
+    };
+    (0..rope.dim / 2).map(|pair| frequency(pair) as f32).collect()
+}
+
+/// Zero up to `low`, one from `high` on.
+fn ramp(low: f64, high: f64, at: f64) -> f64 {
+    let high = if low == high { high + 0.001 } else { high };
+    ((at - low) / (high - low)).clamp(0.0, 1.0)
+}
+
+fn llama3(kept: f64, factor: f64, low: f64, high: f64, original: f64) -> f64 {
+    let turns = original * kept / TAU;
+    if turns < low {
+        kept / factor
+    } else if turns > high {
+        kept
+    } else {
+        let share = (turns - low) / (high - low);
+        (1.0 - share) * kept / factor + share * kept
+    }
+}

@@ -1,0 +1,69 @@
+//! A loaded model with its caches, ready to be driven.
+
+use crate::load::Progress;
+use crate::{Batch, Caches, Decoder, Logits, PAGE_POSITIONS};
+use baimo_blueprint::Blueprint;
+use baimo_kernels::Kernels;
+use baimo_kernels::attention::KvElement;
+use baimo_weights::{Checkpoint, Error, Target};
+
+/// How a model is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// What weights become.
+    pub weights: Target,
+    /// How cached keys and values are stored.
+    pub cache: KvElement,
+    /// Positions that the caches hold, all sequences together.
+    pub positions: usize,
+    /// Threads that compute; one for each processor where absent.
+    pub threads: Option<usize>,
+}
+
+/// A decoder, the caches it writes and the threads it runs on.
+pub struct Runner {
+    decoder: Decoder,
+    caches: Caches,
+    kernels: Kernels,
+    pages: usize,
+}
+
+impl Runner {
+    /// Loads a model.
+    ///
+    /// # Errors
+    /// As [`Decoder::load`].
+    pub fn load(
+        blueprint: Blueprint,
+        checkpoint: &Checkpoint,
+        options: &Options,
+        progress: Progress,
+    ) -> Result<Runner, Error> {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let kernels = Kernels::new(options.threads.unwrap_or_else(processors));
+        let decoder = Decoder::load(blueprint, checkpoint, options.weights, &kernels, progress)?;
+        let pages = options.positions.div_ceil(PAGE_POSITIONS);
+        let caches = Caches::new(decoder.blueprint(), pages, options.cache);
+        Ok(Runner { decoder, caches, kernels, pages })
+    }
+
+    /// Computes a batch; see [`Decoder::forward`].
+    pub fn forward(&mut self, batch: &Batch) -> Logits {
+        self.decoder.forward(&self.kernels, batch, &mut self.caches)
+    }
+
+    /// Pages of the caches.
+    pub fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The threads and the instruction set.
+    pub fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+}
