@@ -1,10 +1,12 @@
 //! The arithmetic: a module per operation, a file per instruction set, a scalar twin for each.
 
 pub mod activation;
+pub mod attention;
 pub mod format;
 mod heads;
 pub mod isa;
 mod lanes;
+mod memory;
 pub mod norm;
 pub mod rope;
 pub mod softmax;

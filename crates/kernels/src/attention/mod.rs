@@ -1,0 +1,123 @@
+//! Softmax attention over paged keys and values, without ever forming a matrix of scores
+//! (online softmax as in FlashAttention: Dao et al., arXiv:2205.14135).
+//!
+//! A row walks the pages it sees upwards; a page boundary is a boundary of its arithmetic. Pages
+//! are cut at absolute positions, so a row's bits are the same whether it is computed alone or in
+//! a prompt, next to whichever sequences, on any number of threads.
+
+mod element;
+mod page;
+mod store;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use store::{KvElement, KvLayout, KvStore, PAGE};
+
+use crate::Kernels;
+use crate::lanes::on;
+use crate::threads::Shared;
+use element::KvNumber;
+use std::ops::Range;
+use store::Numbers;
+use task::{Job, Task};
+
+/// What attention computes.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention<'a> {
+    /// Query heads; head `h` uses the keys and values of head `h / (heads / kv_heads)`.
+    pub heads: usize,
+    /// What dot products are multiplied with, usually `1 / sqrt(k_dim)`.
+    pub scale: f32,
+    /// How many of the latest positions a row sees, its own included; all without one.
+    pub window: Option<usize>,
+    /// For each query head a score that takes its share of the softmax and adds no value.
+    pub sinks: Option<&'a [f32]>,
+    /// Scores become `cap * tanh(score / cap)`.
+    pub softcap: Option<f32>,
+    /// For each query head the slope of a bias: scores fall by it with each position of distance
+    /// (ALiBi: Press, Smith and Lewis, arXiv:2108.12409).
+    pub slopes: Option<&'a [f32]>,
+}
+
+impl<'a> Attention<'a> {
+    /// Plain causal attention.
+    pub fn causal(heads: usize, scale: f32) -> Attention<'a> {
+        Attention { heads, scale, window: None, sinks: None, softcap: None, slopes: None }
+    }
+}
+
+/// Rows of one sequence at consecutive positions.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionSpan<'a> {
+    /// The first row in the queries and the output.
+    pub first_row: usize,
+    /// How many rows.
+    pub rows: usize,
+    /// The position of the first row; row `i` sees positions up to `position + i`, whose keys
+    /// and values are in the store already.
+    pub position: usize,
+    /// The sequence's page table: position `p` is in page `pages[p / PAGE]`. Entries before a
+    /// window are not looked at.
+    pub pages: &'a [u32],
+}
+
+/// Which slots of a page a row sees.
+struct Seen {
+    slots: Range<usize>,
+    /// The row's own position in slots of this page, which may be beyond it.
+    own_slot: isize,
+    /// The slope of the bias of the row's head.
+    slope: Option<f32>,
+}
+
+/// `out[row, head] = sum over positions p the row sees of softmax(q . k[p] * scale) v[p]`.
+///
+/// `q` is `[rows, heads, k_dim]` and `out` `[rows, heads, v_dim]`; spans are ascending and do
+/// not overlap. Rows outside all spans are left as they are.
+pub fn attention(
+    kernels: &Kernels,
+    how: &Attention,
+    q: &[f32],
+    store: &KvStore,
+    spans: &[AttentionSpan],
+    out: &mut [f32],
+) {
+    check(how, q, store, spans, out);
+    let tasks = task::share_out(how, store.layout(), spans, kernels.pool.threads());
+    let out = Shared::new(out);
+    let layout = store.layout();
+    match &store.numbers {
+        Numbers::F16(numbers) => {
+            run(kernels, &tasks, &Job { how, layout, numbers, q, spans, out: &out });
+        }
+        Numbers::F32(numbers) => {
+            run(kernels, &tasks, &Job { how, layout, numbers, q, spans, out: &out });
+        }
+    }
+}
+
+fn check(how: &Attention, q: &[f32], store: &KvStore, spans: &[AttentionSpan], out: &[f32]) {
+    let layout = store.layout();
+    assert!(how.heads > 0 && how.heads.is_multiple_of(layout.kv_heads), "{how:?}, {layout:?}");
+    assert!(how.window != Some(0), "a window holds at least the row's own position");
+    assert!(how.sinks.is_none_or(|sinks| sinks.len() == how.heads), "a sink for each head");
+    assert!(how.slopes.is_none_or(|slopes| slopes.len() == how.heads), "a slope for each head");
+    let rows = q.len() / (how.heads * layout.k_dim);
+    assert_eq!(q.len(), rows * how.heads * layout.k_dim, "queries of whole rows");
+    assert_eq!(out.len(), rows * how.heads * layout.v_dim, "an output row for each query row");
+    let mut free = 0;
+    for span in spans {
+        assert!(span.first_row >= free, "spans ascend: row {} after {free}", span.first_row);
+        free = span.first_row + span.rows;
+        let end = span.position + span.rows;
+        assert!(end.div_ceil(PAGE) <= span.pages.len(), "{end} positions need more pages");
+    }
+    assert!(free <= rows, "spans end at row {free} of {rows}");
+}
+
+fn run<E: KvNumber>(kernels: &Kernels, tasks: &[Task], job: &Job<E>) {
+    kernels.pool.run(tasks.len(), &|index| {
+        on(kernels.isa, job.of(&tasks[index]));
+    });
+}

@@ -1,0 +1,260 @@
+use super::*;
+use crate::{Isa, Pool};
+use proptest::prelude::*;
+
+fn kernels(isa: Isa, threads: usize) -> Kernels {
+    Kernels { isa, pool: Pool::new(threads) }
+}
+
+/// Reproducible numbers around zero.
+fn numbers(len: usize, seed: usize) -> Vec<f32> {
+    let mut state = seed as u32 * 7919 + 12345;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// A sequence with its queries, keys and values, in pages of its own.
+struct Case {
+    layout: KvLayout,
+    heads: usize,
+    tokens: usize,
+    q: Vec<f32>,
+    store: KvStore,
+    pages: Vec<u32>,
+}
+
+const GROUPED: KvLayout =
+    KvLayout { kv_heads: 2, k_dim: 24, v_dim: 40, latent: false, element: KvElement::F16 };
+const LATENT: KvLayout =
+    KvLayout { kv_heads: 1, k_dim: 43, v_dim: 36, latent: true, element: KvElement::F16 };
+const TINY: KvLayout =
+    KvLayout { kv_heads: 3, k_dim: 10, v_dim: 10, latent: false, element: KvElement::F32 };
+
+impl Case {
+    /// Unused slots hold NaN, and the pages are in no order.
+    fn new(layout: KvLayout, heads: usize, tokens: usize) -> Case {
+        let count = tokens.div_ceil(PAGE) as u32 + 2;
+        let pages: Vec<u32> = (0..count).map(|page| count - 1 - page).collect();
+        let mut store = KvStore::new(layout, count as usize);
+        let all = count as usize * PAGE;
+        let kernels = kernels(Isa::Scalar, 1);
+        let nan = |dim| vec![f32::NAN; all * layout.kv_heads * dim];
+        let v_dim = if layout.latent { 0 } else { layout.v_dim };
+        store.write(&kernels, &pages, 0, &nan(layout.k_dim), &nan(v_dim));
+        let k = numbers(tokens * layout.kv_heads * layout.k_dim, 1);
+        let v = numbers(tokens * layout.kv_heads * v_dim, 2);
+        store.write(&kernels, &pages, 0, &k, &v);
+        // Queries large enough that the softmax is not flat.
+        let q = numbers(tokens * heads * layout.k_dim, 3).iter().map(|q| q * 3.0).collect();
+        Case { layout, heads, tokens, q, store, pages }
+    }
+
+    /// Rows `range` computed as spans of the given lengths, one call for each.
+    fn run(&self, kernels: &Kernels, how: &Attention, lengths: &[usize]) -> Vec<f32> {
+        let (q_row, out_row) = (self.heads * self.layout.k_dim, self.heads * self.layout.v_dim);
+        let mut out = vec![f32::NAN; self.tokens * out_row];
+        let mut position = 0;
+        for rows in lengths.iter().copied() {
+            let span = AttentionSpan { first_row: 0, rows, position, pages: &self.pages };
+            let q = &self.q[position * q_row..][..rows * q_row];
+            let out = &mut out[position * out_row..][..rows * out_row];
+            attention(kernels, how, q, &self.store, &[span], out);
+            position += rows;
+        }
+        assert_eq!(position, self.tokens);
+        out
+    }
+
+    /// The definition, in `f64`, from what the store holds.
+    fn exactly(&self, how: &Attention) -> Vec<f64> {
+        let (layout, group) = (&self.layout, self.heads / self.layout.kv_heads);
+        let mut out = Vec::new();
+        for (token, head) in (0..self.tokens).flat_map(|t| (0..self.heads).map(move |h| (t, h))) {
+            let q = &self.q[(token * self.heads + head) * layout.k_dim..][..layout.k_dim];
+            let first = how.window.map_or(0, |window| (token + 1).saturating_sub(window));
+            let sink = how.sinks.map_or(0.0, |sinks| f64::from(sinks[head]).exp());
+            let (mut weights, mut sums) = (sink, vec![0.0; layout.v_dim]);
+            for position in first..=token {
+                let (k, v) = self.store.read(&self.pages, position, head / group);
+                let dot: f64 = q.iter().zip(&k).map(|(&q, &k)| f64::from(q) * f64::from(k)).sum();
+                let mut score = dot * f64::from(how.scale);
+                if let Some(cap) = how.softcap.map(f64::from) {
+                    score = cap * (score / cap).tanh();
+                }
+                if let Some(slopes) = how.slopes {
+                    score -= f64::from(slopes[head]) * (token - position) as f64;
+                }
+                weights += score.exp();
+                sums.iter_mut().zip(&v).for_each(|(sum, &v)| *sum += score.exp() * f64::from(v));
+            }
+            out.extend(sums.iter().map(|sum| sum / weights));
+        }
+        out
+    }
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+/// One of each kind: plain, windows, sinks, a cap, a bias, all together.
+fn kinds(heads: usize, check: &mut dyn FnMut(&Attention)) {
+    let (sinks, slopes) = (numbers(heads, 5), vec![0.07; heads]);
+    let plain = Attention::causal(heads, 0.4);
+    check(&plain);
+    check(&Attention { window: Some(1), ..plain });
+    check(&Attention { window: Some(70), ..plain });
+    check(&Attention { sinks: Some(&sinks), ..plain });
+    check(&Attention { softcap: Some(2.5), ..plain });
+    check(&Attention { slopes: Some(&slopes), ..plain });
+    let window = Some(33);
+    check(&Attention { window, sinks: Some(&sinks), slopes: Some(&slopes), ..plain });
+}
+
+/// The layouts with their query heads.
+const LAYOUTS: [(KvLayout, usize); 5] = [
+    (GROUPED, 6),
+    (KvLayout { element: KvElement::F32, ..GROUPED }, 2),
+    (LATENT, 5),
+    (KvLayout { element: KvElement::F32, ..LATENT }, 16),
+    (TINY, 3),
+];
+
+#[test]
+fn attention_is_its_definition_whatever_unused_slots_hold() {
+    for (layout, heads) in LAYOUTS {
+        let case = Case::new(layout, heads, 150);
+        kinds(heads, &mut |how| {
+            let exact = case.exactly(how);
+            for isa in Isa::available() {
+                let out = case.run(&kernels(isa, 2), how, &[150]);
+                for (index, (&out, exact)) in out.iter().zip(&exact).enumerate() {
+                    let error = (f64::from(out) - exact).abs();
+                    assert!(error < 3e-6, "{layout:?} {how:?} {index}: {out}, exactly {exact}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_cut_prompt_and_decoding_give_the_same_bits_on_every_instruction_set() {
+    for (layout, heads) in LAYOUTS {
+        let case = Case::new(layout, heads, 150);
+        kinds(heads, &mut |how| {
+            let whole = bits(&case.run(&kernels(Isa::Scalar, 1), how, &[150]));
+            for isa in Isa::available() {
+                let fast = isa != Isa::Scalar;
+                for cut in [1, 3, 16, 64, 65] {
+                    let threads = 1 + cut % 3;
+                    let out = case.run(&kernels(isa, threads), how, &[cut, 150 - cut]);
+                    assert_eq!(bits(&out), whole, "{layout:?} {how:?} cut at {cut} {isa:?}");
+                }
+                if fast {
+                    let out = case.run(&kernels(isa, 2), how, &[1; 150]);
+                    assert_eq!(bits(&out), whole, "{layout:?} {how:?} decoded on {isa:?}");
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn spans_do_not_depend_on_each_other() {
+    let (layout, heads) = (GROUPED, 6);
+    let case = Case::new(layout, heads, 150);
+    let how = Attention::causal(heads, 0.4);
+    let spans: Vec<AttentionSpan> = [(2, 40, 100), (42, 1, 149), (43, 100, 7)]
+        .map(|(first_row, rows, position)| AttentionSpan {
+            first_row,
+            rows,
+            position,
+            pages: &case.pages,
+        })
+        .to_vec();
+    let q = numbers(145 * heads * layout.k_dim, 9);
+    let row = heads * layout.v_dim;
+    for isa in Isa::available() {
+        let mut together = vec![7.0; 145 * row];
+        attention(&kernels(isa, 3), &how, &q, &case.store, &spans, &mut together);
+        for span in &spans {
+            let mut alone = vec![7.0; 145 * row];
+            attention(&kernels(isa, 1), &how, &q, &case.store, &[*span], &mut alone);
+            let rows = span.first_row * row..(span.first_row + span.rows) * row;
+            assert_eq!(bits(&together[rows.clone()]), bits(&alone[rows]), "{}", isa.name());
+        }
+        assert!(together[..2 * row].iter().chain(&together[143 * row..]).all(|&x| x == 7.0));
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back_and_pages_can_be_copied() {
+    for layout in LAYOUTS.map(|(layout, _)| KvLayout { element: KvElement::F32, ..layout }) {
+        for isa in Isa::available() {
+            let (kernels, pages) = (kernels(isa, 2), [3, 1, 2]);
+            let mut store = KvStore::new(layout, 5);
+            let k = numbers(130 * layout.kv_heads * layout.k_dim, 1);
+            let v_dim = if layout.latent { 0 } else { layout.v_dim };
+            let v = numbers(130 * layout.kv_heads * v_dim, 2);
+            store.write(&kernels, &pages, 60, &k, &v);
+            store.copy_page(1, 4);
+            for (token, head) in (0..130).flat_map(|t| (0..layout.kv_heads).map(move |h| (t, h))) {
+                let row = token * layout.kv_heads + head;
+                let key = &k[row * layout.k_dim..][..layout.k_dim];
+                let value = if layout.latent { key } else { &v[row * v_dim..][..v_dim] };
+                let value = &value[..layout.v_dim];
+                let (read_key, read_value) = store.read(&pages, 60 + token, head);
+                assert_eq!((&read_key[..], &read_value[..]), (key, value), "{layout:?} {token}");
+                let (read_key, _) = store.read(&[3, 4, 2], 60 + token, head);
+                assert_eq!(read_key, key);
+            }
+        }
+    }
+}
+
+#[test]
+fn half_precision_keeps_the_nearest_number_and_never_overflows() {
+    let layout = KvLayout { kv_heads: 1, k_dim: 4, v_dim: 4, ..GROUPED };
+    let given = [1.0 + 1.0 / 4096.0, -1e9, f32::NAN, 1e-9];
+    for isa in Isa::available() {
+        let mut store = KvStore::new(layout, 1);
+        store.write(&kernels(isa, 1), &[0], 5, &given, &given);
+        let (k, v) = store.read(&[0], 5, 0);
+        for stored in [k, v] {
+            assert_eq!(stored[..2], [1.0, -65504.0], "{}", isa.name());
+            assert!(stored[2].is_nan() && stored[3] == 0.0, "{}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn a_page_takes_as_many_bytes_as_its_numbers() {
+    let layout = KvLayout { kv_heads: 8, k_dim: 128, v_dim: 128, ..GROUPED };
+    assert_eq!(layout.bytes_per_page(), 64 * 8 * (128 + 128) * 2);
+    let latent = KvLayout { kv_heads: 1, k_dim: 576, v_dim: 512, ..LATENT };
+    assert_eq!(latent.bytes_per_page(), 64 * 576 * 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_cut_on_any_threads_gives_the_same_bits(
+        which in 0..LAYOUTS.len(),
+        cuts in proptest::collection::vec(1usize..90, 1..6),
+        window in proptest::option::of(1usize..140),
+        threads in 1usize..5,
+    ) {
+        let (layout, heads) = LAYOUTS[which];
+        let tokens = cuts.iter().sum();
+        let case = Case::new(layout, heads, tokens);
+        let how = Attention { window, ..Attention::causal(heads, 0.5) };
+        let best = *Isa::available().last().expect("scalar is always there");
+        let whole = case.run(&kernels(best, 1), &how, &[tokens]);
+        let cut = case.run(&kernels(best, threads), &how, &cuts);
+        prop_assert_eq!(bits(&whole), bits(&cut));
+    }
+}
