@@ -6,6 +6,7 @@ pub mod format;
 mod heads;
 pub mod isa;
 mod lanes;
+pub mod matmul;
 mod memory;
 pub mod norm;
 pub mod rope;

@@ -8,8 +8,11 @@ mod k_quants;
 mod k_search;
 mod nonlinear;
 mod simple;
+pub(crate) mod source;
 
 pub use float::f8_e4m3_to_f32;
+pub(crate) use k_quants::{q3_k_scale, scale_and_minimum};
+pub(crate) use nonlinear::{IQ4_VALUES, MXFP4_VALUES, e8m0_to_half_scale};
 
 /// Elements of a K-quant's block ("super-block").
 pub(crate) const K_BLOCK: usize = 256;

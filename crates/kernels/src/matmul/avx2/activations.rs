@@ -1,0 +1,68 @@
+//! Floats to 8 bits, 32 at a time.
+
+use std::arch::x86_64::*;
+
+use crate::matmul::activations::Int8Block;
+use crate::matmul::layout::BLOCK;
+
+/// As `scalar::quantize`.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn quantize(floats: &[f32], out: &mut [Int8Block]) {
+    for (floats, out) in floats.as_chunks::<BLOCK>().0.iter().zip(out) {
+        quantize_block(floats, out);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn quantize_block(floats: &[f32; BLOCK], out: &mut Int8Block) {
+    let mut values = [_mm256_setzero_ps(); 4];
+    for (value, eight) in values.iter_mut().zip(floats.as_chunks::<8>().0) {
+        // SAFETY: eight floats.
+        *value = unsafe { _mm256_loadu_ps(eight.as_ptr()) };
+    }
+    let sign = _mm256_set1_ps(-0.0);
+    let (mut largest, mut nan) = (_mm256_setzero_ps(), _mm256_setzero_ps());
+    for value in values {
+        // The second operand wins against NaN: NaN is skipped here and seen below.
+        largest = _mm256_max_ps(_mm256_andnot_ps(sign, value), largest);
+        nan = _mm256_or_ps(nan, _mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
+    }
+    let largest = horizontal_max(largest);
+    out.scale = if _mm256_movemask_ps(nan) != 0 { f32::NAN } else { largest / 127.0 };
+    let inverse = _mm256_set1_ps(if largest > 0.0 { 127.0 / largest } else { 0.0 });
+    let (low, high) = (_mm256_set1_ps(-127.0), _mm256_set1_ps(127.0));
+    let mut integers = [_mm256_setzero_si256(); 4];
+    for (integer, value) in integers.iter_mut().zip(values) {
+        let scaled = _mm256_mul_ps(value, inverse);
+        // The default rounding of the conversion is half to even.
+        *integer = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(scaled, low), high));
+    }
+    // Packing works within 128-bit halves; the permutations put columns back in order.
+    let first = _mm256_packs_epi32(integers[0], integers[1]);
+    let second = _mm256_packs_epi32(integers[2], integers[3]);
+    let first = _mm256_permute4x64_epi64::<0b11_01_10_00>(first);
+    let second = _mm256_permute4x64_epi64::<0b11_01_10_00>(second);
+    let codes = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(first, second));
+    // SAFETY: the thirty-two bytes of `codes`.
+    unsafe { _mm256_storeu_si256(out.codes.as_mut_ptr().cast(), codes) };
+    out.sums = [horizontal_sum(first), horizontal_sum(second)];
+}
+
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn horizontal_max(values: __m256) -> f32 {
+    let four = _mm_max_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps::<1>(values));
+    let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+}
+
+/// The sum of 16 numbers, at most 16 * 127.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn horizontal_sum(values: __m256i) -> i16 {
+    let eight = _mm256_madd_epi16(values, _mm256_set1_epi16(1));
+    let four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+    let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b11_10_11_10>(four));
+    _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b01>(two))) as i16
+}

@@ -1,0 +1,266 @@
+//! Float weights: one fused multiply-add per column, two vectors of 8 outputs.
+
+use std::arch::x86_64::*;
+
+use super::prefetch;
+use crate::format::Format;
+use crate::matmul::activations::Activations;
+use crate::matmul::layout::{FLOAT_ROWS, pair_bytes};
+use crate::matmul::matrix::{Matrix, TileScales};
+
+/// Input rows whose sums fit the registers.
+const MICRO_ROWS: usize = 4;
+/// Columns made floats at a time when they are used by many rows: 8 KiB.
+const UNPACKED: usize = 128;
+/// 16 outputs.
+type Sums = [__m256; 2];
+
+/// As `scalar::float_tile`, bit for bit.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn float_tile(
+    weights: &Matrix,
+    tile: usize,
+    input: &Activations,
+    rows: &[u32],
+    out: &mut [[f32; FLOAT_ROWS]],
+) {
+    // The format becomes a constant: everything below is compiled once for each.
+    let run = match weights.format() {
+        Format::F32 => tile_of::<{ Format::F32 as usize }>,
+        Format::F16 => tile_of::<{ Format::F16 as usize }>,
+        Format::Bf16 => tile_of::<{ Format::Bf16 as usize }>,
+        Format::F8E4M3 => tile_of::<{ Format::F8E4M3 as usize }>,
+        _ => unreachable!("quantized weights have tiles of their own"),
+    };
+    out.fill([0.0; FLOAT_ROWS]);
+    let scales = weights.scales().map(|scales| Scales { scales, of_tile: scales.tile(tile) });
+    run(weights.tile(tile), scales, input, rows, out);
+}
+
+/// FP8's scales of one tile.
+struct Scales<'a> {
+    scales: &'a TileScales,
+    of_tile: &'a [[f32; FLOAT_ROWS]],
+}
+
+/// A tile of format number `F` of [`Format::ALL`].
+#[target_feature(enable = "avx2,fma,f16c")]
+fn tile_of<const F: usize>(
+    tile: &[u8],
+    scales: Option<Scales>,
+    input: &Activations,
+    rows: &[u32],
+    out: &mut [[f32; FLOAT_ROWS]],
+) {
+    let Some(scales) = scales else {
+        columns::<F>(tile, 0..input.columns(), input, rows, out);
+        return;
+    };
+    let width = scales.scales.columns_per_block;
+    let mut sums = [[0.0; FLOAT_ROWS]; crate::matmul::ROWS_AT_ONCE];
+    let sums = &mut sums[..rows.len()];
+    for (block, scale) in scales.of_tile.iter().enumerate() {
+        let columns_here = block * width..input.columns().min((block + 1).saturating_mul(width));
+        sums.fill([0.0; FLOAT_ROWS]);
+        columns::<F>(tile, columns_here, input, rows, sums);
+        for (out, sums) in out.iter_mut().zip(&*sums) {
+            for ((out, sum), scale) in out.iter_mut().zip(sums).zip(scale) {
+                *out = sum.mul_add(*scale, *out);
+            }
+        }
+    }
+}
+
+/// Goes on with the sums in `out` over some columns, the first of which is even.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn columns<const F: usize>(
+    tile: &[u8],
+    range: std::ops::Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    out: &mut [[f32; FLOAT_ROWS]],
+) {
+    assert!(range.start.is_multiple_of(2), "a tile is cut between pairs of columns");
+    let bytes = const { pair_bytes(Format::ALL[F]) };
+    let weights = &tile[range.start / 2 * bytes..range.end.div_ceil(2) * bytes];
+    const FLOAT: usize = Format::F32 as usize;
+    if rows.len() <= MICRO_ROWS {
+        fours::<F, true>(weights, range, input, rows, out);
+        return;
+    }
+    if F == FLOAT {
+        fours::<F, false>(weights, range, input, rows, out);
+        return;
+    }
+    let mut floats = Unpacked([0.0; UNPACKED * FLOAT_ROWS]);
+    for first in range.clone().step_by(UNPACKED) {
+        let last = range.end.min(first + UNPACKED);
+        let packed = &weights[(first - range.start) / 2 * bytes..];
+        let count = (last - first).div_ceil(2);
+        floats.fill::<F>(&packed[..count * bytes]);
+        fours::<FLOAT, false>(floats.bytes(), first..last, input, rows, out);
+    }
+}
+
+/// Columns of a tile as floats, pairs as in [`layout`](crate::matmul::layout).
+#[repr(align(64))]
+struct Unpacked([f32; UNPACKED * FLOAT_ROWS]);
+
+impl Unpacked {
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    fn fill<const F: usize>(&mut self, packed: &[u8]) {
+        let pairs = packed.chunks_exact(const { pair_bytes(Format::ALL[F]) });
+        for (packed, out) in pairs.zip(self.0.as_chunks_mut::<{ 2 * FLOAT_ROWS }>().0) {
+            // SAFETY: a whole pair of columns.
+            let pair = unsafe { load_pair::<F>(packed.as_ptr()) };
+            for (vector, out) in pair.into_iter().flatten().zip(out.as_chunks_mut::<8>().0) {
+                // SAFETY: eight floats.
+                unsafe { _mm256_storeu_ps(out.as_mut_ptr(), vector) };
+            }
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: floats are plain bytes, and a byte has no alignment.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), size_of_val(&self.0)) }
+    }
+}
+
+/// All rows, up to four at a time; `STREAM` if the weights come from memory and are used once.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn fours<const F: usize, const STREAM: bool>(
+    weights: &[u8],
+    range: std::ops::Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    out: &mut [[f32; FLOAT_ROWS]],
+) {
+    let part = |row: u32| &input.float_row(row)[range.clone()];
+    for (rows, out) in rows.chunks(MICRO_ROWS).zip(out.chunks_mut(MICRO_ROWS)) {
+        match *rows {
+            [a] => multiply::<F, 1, STREAM>(weights, [part(a)], out),
+            [a, b] => multiply::<F, 2, STREAM>(weights, [part(a), part(b)], out),
+            [a, b, c] => multiply::<F, 3, STREAM>(weights, [part(a), part(b), part(c)], out),
+            [a, b, c, d] => {
+                multiply::<F, 4, STREAM>(weights, [part(a), part(b), part(c), part(d)], out);
+            }
+            _ => unreachable!("chunks have one to four rows"),
+        }
+    }
+}
+
+/// Goes on with the sums in `out`: `input` are `N` rows of as many columns as `weights` begins with.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn multiply<const F: usize, const N: usize, const STREAM: bool>(
+    weights: &[u8],
+    input: [&[f32]; N],
+    out: &mut [[f32; FLOAT_ROWS]],
+) {
+    let bytes = const { pair_bytes(Format::ALL[F]) };
+    let columns = input[0].len();
+    assert!(input.iter().all(|row| row.len() == columns), "rows are as long as each other");
+    assert!(weights.len() >= columns.div_ceil(2) * bytes, "weights for all columns");
+    let mut sums = [[_mm256_setzero_ps(); 2]; N];
+    for (sums, out) in sums.iter_mut().zip(&*out) {
+        // SAFETY: sixteen floats.
+        *sums = unsafe { [_mm256_loadu_ps(out.as_ptr()), _mm256_loadu_ps(out.as_ptr().add(8))] };
+    }
+    for pair in 0..columns / 2 {
+        let at = weights.as_ptr().wrapping_add(pair * bytes);
+        if STREAM {
+            prefetch(at, bytes);
+        }
+        // SAFETY: inside `weights` and every row, by the assertions.
+        unsafe {
+            let [even, odd] = load_pair::<F>(at);
+            add_column::<N>(&mut sums, even, &input, 2 * pair);
+            add_column::<N>(&mut sums, odd, &input, 2 * pair + 1);
+        }
+    }
+    if columns % 2 == 1 {
+        let at = weights.as_ptr().wrapping_add(columns / 2 * bytes);
+        // SAFETY: inside `weights` (the last pair is whole there) and every row, as above.
+        unsafe {
+            let [even, _] = load_pair::<F>(at);
+            add_column::<N>(&mut sums, even, &input, columns - 1);
+        }
+    }
+    for (out, [low, high]) in out.iter_mut().zip(sums) {
+        // SAFETY: sixteen floats.
+        unsafe {
+            _mm256_storeu_ps(out.as_mut_ptr(), low);
+            _mm256_storeu_ps(out.as_mut_ptr().add(8), high);
+        }
+    }
+}
+
+/// # Safety
+/// Every row has column `column`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn add_column<const N: usize>(
+    sums: &mut [Sums; N],
+    weights: Sums,
+    input: &[&[f32]; N],
+    column: usize,
+) {
+    for (sums, input) in sums.iter_mut().zip(input) {
+        // SAFETY: the caller's promise.
+        let value = _mm256_set1_ps(unsafe { *input.get_unchecked(column) });
+        sums[0] = _mm256_fmadd_ps(value, weights[0], sums[0]);
+        sums[1] = _mm256_fmadd_ps(value, weights[1], sums[1]);
+    }
+}
+
+/// A pair of columns as floats: 16 of the even, 16 of the odd one.
+///
+/// # Safety
+/// `pair_bytes` readable bytes.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn load_pair<const F: usize>(at: *const u8) -> [Sums; 2] {
+    // SAFETY: each branch reads the pair its format has, see `layout`.
+    unsafe {
+        match const { Format::ALL[F] } {
+            Format::F32 => {
+                let eight = |index: usize| _mm256_loadu_ps(at.cast::<f32>().add(8 * index));
+                [[eight(0), eight(1)], [eight(2), eight(3)]]
+            }
+            Format::F16 => {
+                let eight = |index: usize| {
+                    _mm256_cvtph_ps(_mm_loadu_si128(at.cast::<__m128i>().add(index)))
+                };
+                [[eight(0), eight(1)], [eight(2), eight(3)]]
+            }
+            Format::Bf16 => {
+                let low = _mm256_loadu_si256(at.cast());
+                let high = _mm256_loadu_si256(at.add(32).cast());
+                let even = |words| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words));
+                let upper = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+                let odd = |words| _mm256_castsi256_ps(_mm256_and_si256(words, upper));
+                [[even(low), even(high)], [odd(low), odd(high)]]
+            }
+            _ => {
+                let eight = |index: usize| fp8(_mm_loadl_epi64(at.add(8 * index).cast()));
+                [[eight(0), eight(1)], [eight(2), eight(3)]]
+            }
+        }
+    }
+}
+
+/// Eight FP8 E4M3 bytes as floats, as `format::f8_e4m3_to_f32`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn fp8(bytes: __m128i) -> __m256 {
+    let bytes = _mm256_cvtepu8_epi32(bytes);
+    let magnitude = _mm256_and_si256(bytes, _mm256_set1_epi32(0x7f));
+    let sign = _mm256_slli_epi32::<24>(_mm256_xor_si256(bytes, magnitude));
+    let nan = _mm256_cmpeq_epi32(magnitude, _mm256_set1_epi32(0x7f));
+    let moved = _mm256_castsi256_ps(_mm256_slli_epi32::<20>(magnitude));
+    // 2^120, see the scalar definition.
+    let value = _mm256_mul_ps(moved, _mm256_set1_ps(f32::from_bits((127 + 120) << 23)));
+    let signed = _mm256_or_si256(_mm256_castps_si256(value), sign);
+    _mm256_castsi256_ps(_mm256_or_si256(signed, nan))
+}

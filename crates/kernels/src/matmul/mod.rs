@@ -1,0 +1,170 @@
+//! `output[t, r] = sum over k of input[t, k] * weights[r, k]`: the one product, for plain layers, for
+//! several layers that share an input, and for every expert of a batch.
+//!
+//! An output is the same, bit for bit, whatever the number of rows beside it, on every instruction
+//! set. Float weights take float inputs: each output is one chain of fused multiply-adds along the
+//! columns. Quantized weights take inputs in 8 bits per 32 columns: the products of a block are
+//! summed exactly in integers, the blocks in floats along the columns.
+
+mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod codes;
+mod lane;
+mod layout;
+mod matrix;
+mod pack;
+mod scalar;
+mod split;
+
+pub use activations::Activations;
+pub use matrix::{BlockScales, Matrix, MatrixBuilder};
+
+use std::ops::Range;
+
+use crate::{Isa, Kernels};
+use layout::{FLOAT_ROWS, QUANTIZED_ROWS, tile_rows};
+use split::Split;
+
+/// One matrix times some rows.
+pub struct Product<'a> {
+    /// `[output columns, input columns]`
+    pub weights: &'a Matrix,
+    /// The rows, prepared for `weights` (see [`Activations::new`]).
+    pub input: &'a Activations<'a>,
+    /// Which rows of `input`, in the order of the output; all of them if `None`.
+    pub input_rows: Option<&'a [u32]>,
+    /// `[number of input rows, weights.rows()]`
+    pub output: &'a mut [f32],
+}
+
+/// Computes all of `list` in one parallel region: a tile of weights is read once for up to 64 rows.
+///
+/// # Panics
+/// If an output's length, an input's columns or an input row does not fit.
+pub fn products(kernels: &Kernels, list: &mut [Product]) {
+    let jobs: Vec<Job> = list.iter_mut().map(Job::new).collect();
+    let split = Split::new(&jobs, kernels.pool.threads());
+    kernels.pool.run(split.chunks(), &|chunk| {
+        for (job, tiles) in split.of(chunk) {
+            jobs[job].run(kernels.isa, tiles);
+        }
+    });
+}
+
+/// Input rows computed together: enough to use an unpacked tile often, few enough to stay in cache.
+const ROWS_AT_ONCE: usize = 64;
+
+/// A checked [`Product`] that threads may share.
+struct Job<'a> {
+    weights: &'a Matrix,
+    input: &'a Activations<'a>,
+    input_rows: Option<&'a [u32]>,
+    /// Number of input rows.
+    height: usize,
+    output: Output<'a>,
+}
+
+impl<'a> Job<'a> {
+    fn new<'p>(product: &'a mut Product<'p>) -> Job<'a>
+    where
+        'p: 'a,
+    {
+        let Product { weights, input, input_rows, ref mut output } = *product;
+        assert_eq!(weights.columns(), input.columns(), "an input row for each matrix column");
+        let height = input_rows.map_or(input.rows(), <[u32]>::len);
+        assert_eq!(output.len(), height * weights.rows(), "outputs of {height} input rows");
+        let quantized = weights.format().is_quantized();
+        assert!(!quantized || input.is_quantized(), "the input was prepared without this matrix");
+        if let Some(rows) = input_rows {
+            let last = rows.iter().max().map_or(0, |row| *row as usize + 1);
+            assert!(last <= input.rows(), "input row {last} of {}", input.rows());
+        }
+        assert!(u32::try_from(input.rows()).is_ok(), "rows are numbered in 32 bits");
+        let output = Output::new(output, weights.rows());
+        Job { weights, input, input_rows, height, output }
+    }
+
+    /// Computes the outputs of `tiles` for all input rows.
+    fn run(&self, isa: Isa, tiles: Range<usize>) {
+        let mut rows = [0u32; ROWS_AT_ONCE];
+        for first in (0..self.height).step_by(ROWS_AT_ONCE) {
+            let count = ROWS_AT_ONCE.min(self.height - first);
+            let rows = &mut rows[..count];
+            match self.input_rows {
+                Some(chosen) => rows.copy_from_slice(&chosen[first..first + count]),
+                None => rows.iter_mut().zip(first..).for_each(|(row, at)| *row = at as u32),
+            }
+            if self.weights.format().is_quantized() {
+                self.quantized(isa, tiles.clone(), first, rows);
+            } else {
+                self.floats(isa, tiles.clone(), first, rows);
+            }
+        }
+    }
+
+    fn quantized(&self, isa: Isa, tiles: Range<usize>, first: usize, rows: &[u32]) {
+        let mut sums = [[0.0; QUANTIZED_ROWS]; ROWS_AT_ONCE];
+        let sums = &mut sums[..rows.len()];
+        for tile in tiles {
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: an `Avx2` exists only where the instructions were seen.
+                Isa::Avx2(_) => unsafe {
+                    avx2::quantized_tile(self.weights, tile, self.input, rows, sums);
+                },
+                _ => scalar::quantized_tile(self.weights, tile, self.input, rows, sums),
+            }
+            self.output.store(first, tile, sums);
+        }
+    }
+
+    fn floats(&self, isa: Isa, tiles: Range<usize>, first: usize, rows: &[u32]) {
+        let mut sums = [[0.0; FLOAT_ROWS]; ROWS_AT_ONCE];
+        let sums = &mut sums[..rows.len()];
+        for tile in tiles {
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: an `Avx2` exists only where the instructions were seen.
+                Isa::Avx2(_) => unsafe {
+                    avx2::float_tile(self.weights, tile, self.input, rows, sums);
+                },
+                _ => scalar::float_tile(self.weights, tile, self.input, rows, sums),
+            }
+            self.output.store(first, tile, sums);
+        }
+    }
+}
+
+/// `[height, width]` floats that chunks write side by side.
+struct Output<'a> {
+    start: *mut f32,
+    len: usize,
+    width: usize,
+    _borrow: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: threads write through `store` only, each its own tiles' columns: `Split` gives every tile
+// to exactly one chunk and the pool runs every chunk once. The buffer outlives the `Job` (borrowed
+// mutably for 'a), and floats may be written from any thread.
+unsafe impl Sync for Output<'_> {}
+
+impl<'a> Output<'a> {
+    fn new(buffer: &'a mut [f32], width: usize) -> Output<'a> {
+        let (start, len) = (buffer.as_mut_ptr(), buffer.len());
+        Output { start, len, width, _borrow: std::marker::PhantomData }
+    }
+
+    /// Writes the columns of `tile` in the rows from `first` on; lanes beyond the last are dropped.
+    fn store<const LANES: usize>(&self, first: usize, tile: usize, sums: &[[f32; LANES]]) {
+        let column = tile * LANES;
+        let lanes = LANES.min(self.width - column);
+        for (index, sums) in sums.iter().enumerate() {
+            let at = (first + index) * self.width + column;
+            assert!(at + lanes <= self.len, "a tile lies inside the output");
+            // SAFETY: in bounds by the assertion; no other thread touches these columns (see
+            // `Sync` above), and nobody reads before the region has ended.
+            unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), self.start.add(at), lanes) };
+        }
+    }
+}
