@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::prefetch;
 use super::scales::{
     e8m0, field, half, iq4_xs_scale, pair, q3_k_scale, row_bytes, scale_and_minimum, twice,
 };
@@ -95,7 +96,7 @@ const MXFP4_UNSIGNED: [i8; 16] = {
     values
 };
 
-/// Block `index` of a group of format number `F`.
+/// Block `index` of a group of format number `F`; asks for one that comes later.
 ///
 /// # Safety
 /// `begin` is the first byte of a group of that format in a tile, readable up to and including
@@ -109,6 +110,8 @@ pub(super) unsafe fn unpack<const F: usize>(begin: *const u8, index: usize) -> B
         let shape = group(Format::ALL[F]);
         assert!(shape.head_bytes.is_multiple_of(32) && shape.block_bytes().is_multiple_of(32));
     }
+    let stride = shape.bytes() / shape.blocks;
+    prefetch(begin.wrapping_add(index * stride), stride);
     // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
     unsafe {
         let mut block = unpack_scales(format, begin, index);

@@ -139,11 +139,14 @@ fn fours<const F: usize, const STREAM: bool>(
     let part = |row: u32| &input.float_row(row)[range.clone()];
     for (rows, out) in rows.chunks(MICRO_ROWS).zip(out.chunks_mut(MICRO_ROWS)) {
         match *rows {
-            [a] => multiply::<F, 1, STREAM>(weights, [part(a)], out),
-            [a, b] => multiply::<F, 2, STREAM>(weights, [part(a), part(b)], out),
-            [a, b, c] => multiply::<F, 3, STREAM>(weights, [part(a), part(b), part(c)], out),
+            [a] => multiply::<F, 1, STREAM>(weights, &[part(a)], out),
+            [a, b] => multiply::<F, 2, STREAM>(weights, &[part(a), part(b)], out),
+            [a, b, c] => {
+                multiply::<F, 2, STREAM>(weights, &[part(a), part(b)], out);
+                multiply::<F, 1, STREAM>(weights, &[part(c)], &mut out[2..]);
+            }
             [a, b, c, d] => {
-                multiply::<F, 4, STREAM>(weights, [part(a), part(b), part(c), part(d)], out);
+                multiply::<F, 4, STREAM>(weights, &[part(a), part(b), part(c), part(d)], out);
             }
             _ => unreachable!("chunks have one to four rows"),
         }
@@ -155,7 +158,7 @@ fn fours<const F: usize, const STREAM: bool>(
 #[target_feature(enable = "avx2,fma,f16c")]
 fn multiply<const F: usize, const N: usize, const STREAM: bool>(
     weights: &[u8],
-    input: [&[f32]; N],
+    input: &[&[f32]; N],
     out: &mut [[f32; FLOAT_ROWS]],
 ) {
     let bytes = const { pair_bytes(Format::ALL[F]) };
@@ -175,8 +178,8 @@ fn multiply<const F: usize, const N: usize, const STREAM: bool>(
         // SAFETY: inside `weights` and every row, by the assertions.
         unsafe {
             let [even, odd] = load_pair::<F>(at);
-            add_column::<N>(&mut sums, even, &input, 2 * pair);
-            add_column::<N>(&mut sums, odd, &input, 2 * pair + 1);
+            add_column::<N>(&mut sums, even, input, 2 * pair);
+            add_column::<N>(&mut sums, odd, input, 2 * pair + 1);
         }
     }
     if columns % 2 == 1 {
@@ -184,7 +187,7 @@ fn multiply<const F: usize, const N: usize, const STREAM: bool>(
         // SAFETY: inside `weights` (the last pair is whole there) and every row, as above.
         unsafe {
             let [even, _] = load_pair::<F>(at);
-            add_column::<N>(&mut sums, even, &input, columns - 1);
+            add_column::<N>(&mut sums, even, input, columns - 1);
         }
     }
     for (out, [low, high]) in out.iter_mut().zip(sums) {

@@ -7,7 +7,6 @@
 use std::arch::x86_64::*;
 
 use super::block::{Block, Correction, correction, signed, sums_in_16_bits, unpack};
-use super::prefetch;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
 use crate::matmul::layout::{BLOCK, Group, QUANTIZED_ROWS, group};
@@ -46,71 +45,51 @@ pub(crate) fn quantized_tile(
             unreachable!("floats have tiles of their own")
         }
     };
-    let blocks = weights.columns() / BLOCK;
-    run(weights.tile(tile), blocks, input, rows, out);
+    run(weights.tile(tile), input, rows, out);
 }
 
 /// A tile of format number `F` of [`Format::ALL`].
 #[target_feature(enable = "avx2,fma,f16c")]
 fn tile_of<const F: usize>(
     tile: &[u8],
-    blocks: usize,
     input: &Activations,
     rows: &[u32],
     out: &mut [[f32; QUANTIZED_ROWS]],
 ) {
-    match *rows {
-        [] => {}
-        [a] => stream::<F, 1>(tile, input, [a], out),
-        [a, b] => stream::<F, 2>(tile, input, [a, b], out),
-        [a, b, c] => stream::<F, 3>(tile, input, [a, b, c], out),
-        [a, b, c, d] => stream::<F, 4>(tile, input, [a, b, c, d], out),
-        _ => many::<F>(tile, blocks, input, rows, out),
+    match (rows, &mut *out) {
+        ([row], [out]) => stream::<F>(tile, input.int8_row(*row), out),
+        _ => many::<F>(tile, input, rows, out),
     }
 }
 
-/// Few rows: the weights pass through the registers once.
+/// One row: the weights pass through the registers once.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn stream<const F: usize, const N: usize>(
-    tile: &[u8],
-    input: &Activations,
-    rows: [u32; N],
-    out: &mut [[f32; QUANTIZED_ROWS]],
-) {
-    const { assert!(N > 0 && N <= MICRO_ROWS) };
+fn stream<const F: usize>(tile: &[u8], input: &[Int8Block], out: &mut [f32; QUANTIZED_ROWS]) {
     let shape = const { group(Format::ALL[F]) };
-    let input: [&[Int8Block]; N] = rows.map(|row| input.int8_row(row));
-    let blocks = input[0].len();
-    let mut sums = [_mm256_setzero_ps(); N];
+    let mut sums = [_mm256_setzero_ps()];
     let mut begin = tile.as_ptr();
-    for first in (0..blocks).step_by(shape.blocks) {
-        for index in 0..shape.blocks.min(blocks - first) {
-            prefetch(
-                begin.wrapping_add(index * (shape.bytes() / shape.blocks)),
-                shape.bytes() / shape.blocks,
-            );
+    for input in input.chunks(shape.blocks) {
+        for index in 0..input.len() {
             // SAFETY: the tile has this block: `layout::tile_bytes` counted the same groups.
             let block = unsafe { unpack::<F>(begin, index) };
-            dot::<F, N>(&block, first + index, &input, &mut sums);
+            dot::<F, 1>(&block, index, &[input], &mut sums);
         }
         begin = begin.wrapping_add(shape.bytes());
     }
-    for (out, sum) in out.iter_mut().zip(sums) {
-        // SAFETY: eight floats.
-        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sum) };
-    }
+    // SAFETY: eight floats.
+    unsafe { _mm256_storeu_ps(out.as_mut_ptr(), sums[0]) };
 }
 
-/// Many rows: a few blocks are unpacked, then used by all of them, and so on along the columns.
+/// Some rows: a few blocks are unpacked, then used by all of them, and so on along the columns.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn many<const F: usize>(
     tile: &[u8],
-    blocks: usize,
     input: &Activations,
     rows: &[u32],
     out: &mut [[f32; QUANTIZED_ROWS]],
 ) {
     let shape: Group = const { group(Format::ALL[F]) };
+    let blocks = input.columns() / BLOCK;
     let mut unpacked = [Block::zero(); UNPACKED];
     out.fill([0.0; QUANTIZED_ROWS]);
     for first in (0..blocks).step_by(UNPACKED) {
@@ -120,37 +99,38 @@ fn many<const F: usize>(
             // SAFETY: the tile has this block: `layout::tile_bytes` counted the same groups.
             *unpacked = unsafe { unpack::<F>(tile.as_ptr().add(at), index) };
         }
-        let fours = rows.chunks(MICRO_ROWS).zip(out.chunks_mut(MICRO_ROWS));
-        for (rows, out) in fours {
+        let part = |row: u32| &input.int8_row(row)[first..first + unpacked.len()];
+        for (rows, out) in rows.chunks(MICRO_ROWS).zip(out.chunks_mut(MICRO_ROWS)) {
             match *rows {
-                [a] => resume::<F, 1>(unpacked, first, input, [a], out),
-                [a, b] => resume::<F, 2>(unpacked, first, input, [a, b], out),
-                [a, b, c] => resume::<F, 3>(unpacked, first, input, [a, b, c], out),
-                [a, b, c, d] => resume::<F, 4>(unpacked, first, input, [a, b, c, d], out),
+                [a] => resume::<F, 1>(unpacked, &[part(a)], out),
+                [a, b] => resume::<F, 2>(unpacked, &[part(a), part(b)], out),
+                [a, b, c] => {
+                    resume::<F, 2>(unpacked, &[part(a), part(b)], out);
+                    resume::<F, 1>(unpacked, &[part(c)], &mut out[2..]);
+                }
+                [a, b, c, d] => {
+                    resume::<F, 4>(unpacked, &[part(a), part(b), part(c), part(d)], out);
+                }
                 _ => unreachable!("chunks have one to four rows"),
             }
         }
     }
 }
 
-/// Goes on with the sums in `out` over unpacked blocks, the first of which is block `first`.
-#[inline]
+/// Goes on with the sums in `out` over some unpacked blocks and the same blocks of `N` input rows.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn resume<const F: usize, const N: usize>(
     unpacked: &[Block],
-    first: usize,
-    input: &Activations,
-    rows: [u32; N],
+    input: &[&[Int8Block]; N],
     out: &mut [[f32; QUANTIZED_ROWS]],
 ) {
-    let input: [&[Int8Block]; N] = rows.map(|row| input.int8_row(row));
     let mut sums = [_mm256_setzero_ps(); N];
     for (sum, out) in sums.iter_mut().zip(&*out) {
         // SAFETY: eight floats.
         *sum = unsafe { _mm256_loadu_ps(out.as_ptr()) };
     }
-    for (offset, block) in unpacked.iter().enumerate() {
-        dot::<F, N>(block, first + offset, &input, &mut sums);
+    for (index, block) in unpacked.iter().enumerate() {
+        dot::<F, N>(block, index, input, &mut sums);
     }
     for (out, sum) in out.iter_mut().zip(sums) {
         // SAFETY: eight floats.
@@ -166,6 +146,7 @@ fn resume<const F: usize, const N: usize>(
 /// the correction), far from 2^31.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
+#[expect(clippy::needless_range_loop, reason = "zipped iterators of arrays compile far slower")]
 fn dot<const F: usize, const N: usize>(
     weights: &Block,
     at: usize,
@@ -175,30 +156,43 @@ fn dot<const F: usize, const N: usize>(
     let format = const { Format::ALL[F] };
     let in_16_bits = const { sums_in_16_bits(Format::ALL[F]) };
     let mut totals = [_mm256_setzero_si256(); N];
-    for first in (0..8).step_by(in_16_bits) {
-        let small = weights.small[first / 4];
+    for part in 0..8 / in_16_bits {
+        let first = part * in_16_bits;
         let mut products = [_mm256_setzero_si256(); N];
         for v in first..first + in_16_bits {
             let codes = weights.codes[v];
-            for (product, input) in products.iter_mut().zip(input) {
-                let four = input[at].codes.as_chunks::<4>().0[v];
-                let four = _mm256_set1_epi32(i32::from_ne_bytes(four.map(i8::cast_unsigned)));
-                let next = if signed(format) {
-                    // -128 becomes 128 unsigned, and no input is -128: both signs are exact.
-                    let signed = _mm256_sign_epi8(four, codes);
-                    _mm256_maddubs_epi16(_mm256_abs_epi8(codes), signed)
-                } else {
-                    _mm256_maddubs_epi16(codes, four)
-                };
-                *product = _mm256_add_epi16(*product, next);
+            for row in 0..N {
+                let next = multiply(format, codes, broadcast(&input[row][at], v));
+                products[row] = _mm256_add_epi16(products[row], next);
             }
         }
-        for (total, product) in totals.iter_mut().zip(products) {
-            *total = _mm256_add_epi32(*total, _mm256_madd_epi16(product, small));
+        let small = weights.small[first / 4];
+        for row in 0..N {
+            totals[row] = _mm256_add_epi32(totals[row], _mm256_madd_epi16(products[row], small));
         }
     }
-    for ((sum, input), total) in sums.iter_mut().zip(input).zip(totals) {
-        *sum = add_scaled(format, weights, &input[at], total, *sum);
+    for row in 0..N {
+        sums[row] = add_scaled(format, weights, &input[row][at], totals[row], sums[row]);
+    }
+}
+
+/// Columns `4v..4v + 4` of the input in every 32 bits.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn broadcast(input: &Int8Block, v: usize) -> __m256i {
+    let [a, b, c, d] = input.codes.as_chunks::<4>().0[v];
+    _mm256_set1_epi32(i32::from_ne_bytes([a as u8, b as u8, c as u8, d as u8]))
+}
+
+/// Products of bytes, neighbours added in 16 bits.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn multiply(format: Format, codes: __m256i, input: __m256i) -> __m256i {
+    if signed(format) {
+        // -128 becomes 128 unsigned, and no input is -128: both signs are exact.
+        _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(input, codes))
+    } else {
+        _mm256_maddubs_epi16(codes, input)
     }
 }
 
