@@ -75,7 +75,8 @@ pub enum Role {
 ///
 /// As llama.cpp's quantizer: what `target` cannot hold for its row length goes to the next
 /// wider format that can, and the output map gets at least six bits. Weights that are quantized
-/// already are never turned into a format of more bits: that would cost memory and gain nothing.
+/// already stay as they are unless a whole bit per weight can be saved: rounding twice for less
+/// loses more than it gains.
 pub fn target_format(target: Target, source: Format, columns: usize, role: Role) -> Format {
     let wanted = match (target, role) {
         (_, Role::Vector | Role::Router) => return Format::F32,
@@ -95,8 +96,8 @@ pub fn target_format(target: Target, source: Format, columns: usize, role: Role)
             _ => Format::F16,
         };
     }
-    let grows = source.is_quantized() && fitting.bits_per_weight() >= source.bits_per_weight();
-    if grows { source } else { fitting }
+    let saved = source.bits_per_weight() - fitting.bits_per_weight();
+    if source.is_quantized() && saved < 1.0 { source } else { fitting }
 }
 
 /// Rows of one tensor, in the order and the format wanted.
@@ -254,8 +255,8 @@ impl<'a> RowSource<'a> {
         }
     }
 
-    /// Releases the pages behind `rows`, if they lie together.
-    fn release(&self, rows: Range<usize>) {
+    /// Lets the file's pages behind `rows` leave memory, if they lie together.
+    pub fn release(&self, rows: Range<usize>) {
         let (Some(stored), Some(file)) = (self.rows.contiguous(), &self.tensor.range) else {
             return;
         };
