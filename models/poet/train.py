@@ -1,0 +1,231 @@
+"""Trains the built-in poet on a CPU, main model and prediction layer together.
+
+    python train.py --corpus corpus --out run --steps 6000 [--minutes 80]
+
+Data-parallel processes of one thread each. AdamW, warmup, cosine to zero. Progress is the larger of the share of the steps and the share of
+the minutes, so that a run on a busy machine still ends with its schedule. Experts are balanced
+without an auxiliary loss: after each step the bias of an expert that had more than its share goes
+down by a constant, and up otherwise (arXiv 2412.19437, section 2.1.2). The loss is the cross
+entropy of the answers' tokens plus lambda times the prediction layer's.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import random
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import distributed, multiprocessing
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from conversation import exchange, poem_text, prompt_for
+from model import CONFIG, Poet, to_checkpoint
+
+HERE = pathlib.Path(__file__).parent
+PEAK_RATE = 3e-3
+WARMUP = 100
+WEIGHT_DECAY = 0.05
+BIAS_STEP = 0.002
+SECOND_TURN = 0.15
+IGNORED = -100
+
+
+def read_corpus(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def conversation_ids(tokenizer, poems, dice):
+    """The ids of one conversation and their labels: the answers only."""
+    ids, labels = [], []
+    for turn, poem in enumerate(poems):
+        prompt, _ = prompt_for(poem, dice)
+        exchanged, start = exchange(tokenizer, prompt, poem_text(poem["lines"]))
+        if turn:
+            ids.append(tokenizer.token_to_id("\n"))
+            labels.append(IGNORED)
+        ids += exchanged
+        labels += [IGNORED] * start + exchanged[start:]
+    return ids, labels
+
+
+def batches(tokenizer, corpus, tokens, seed):
+    """Endless batches of `tokens` ids at most, rows of like length together, in random order."""
+    dice = random.Random(seed)
+    pad = CONFIG["pad_token_id"]
+    while True:
+        order = dice.sample(corpus, len(corpus))
+        # A pool of a few thousand conversations is sorted by length, cut and shuffled.
+        while len(order) > 1:
+            pool = []
+            while len(order) > 1 and len(pool) < 4096:
+                turns = 2 if dice.random() < SECOND_TURN else 1
+                pool.append(conversation_ids(tokenizer, [order.pop() for _ in range(turns)], dice))
+            pool.sort(key=lambda row: len(row[0]))
+            cut, group = [], []
+            for row in pool:
+                if group and (len(group) + 1) * len(row[0]) > tokens:
+                    cut.append(group)
+                    group = []
+                group.append(row)
+            cut.append(group)
+            dice.shuffle(cut)
+            for group in cut:
+                width = len(group[-1][0])
+                ids = torch.tensor([row + [pad] * (width - len(row)) for row, _ in group])
+                labels = torch.tensor([row + [IGNORED] * (width - len(row)) for _, row in group])
+                yield ids, labels
+
+
+def loss_of(model, ids, labels, mtp_share):
+    """Mean losses in nats per answer token: main, and the prediction layer's (two ahead)."""
+    hidden = model(ids)
+    wanted = labels[:, 1:]
+    at = wanted != IGNORED
+    main = F.cross_entropy(model.logits(hidden[:, :-1][at]), wanted[at])
+    if mtp_share == 0:
+        return main, torch.zeros(())
+    # Any rows are a fair sample of the batch; some of them are enough for the smaller loss.
+    rows = torch.randperm(len(ids))[: max(1, int(len(ids) * mtp_share))]
+    states = model.predict(hidden[rows], ids[rows])[:, :-1]
+    wanted = labels[rows, 2:]
+    at = wanted != IGNORED
+    return main, F.cross_entropy(model.logits(states[at]), wanted[at])
+
+
+def share(model, extra):
+    """Averages over the processes: the gradients, the experts' loads and `extra`, in place."""
+    loads = [moe.load.float() for moe in model.mixtures()]
+    parts = [p.grad for p in model.parameters()] + loads + [extra]
+    flat = torch.cat([part.flatten() for part in parts])
+    if distributed.is_initialized():
+        distributed.all_reduce(flat)
+        flat /= distributed.get_world_size()
+    for part, mean in zip(parts, flat.split([part.numel() for part in parts])):
+        part.copy_(mean.view_as(part))
+    return loads
+
+
+def balance(model, loads, step):
+    for moe, load in zip(model.mixtures(), loads):
+        moe.bias += step * (load.mean() - load).sign()
+
+
+@torch.no_grad()
+def validate(model, rows):
+    model.eval()
+    sums, count = torch.zeros(2), 0
+    for ids, labels in rows:
+        main, ahead = loss_of(model, ids, labels, 1.0)
+        weight = int((labels != IGNORED).sum())
+        sums += torch.stack((main, ahead)) * weight
+        count += weight
+    model.train()
+    return (sums / count).tolist()
+
+
+def save(model, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n")
+    partial = folder / "model.partial"
+    save_file(to_checkpoint(model), partial, metadata={"format": "pt"})
+    partial.rename(folder / "model.safetensors")
+
+
+def rate_at(progress, step):
+    return PEAK_RATE * min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", type=pathlib.Path, required=True)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--tokens", type=int, default=2048, help="ids per batch and process")
+    parser.add_argument("--processes", type=int, default=2, help="each of one thread")
+    parser.add_argument("--seed", type=int, default=8)
+    return parser.parse_args()
+
+
+def optimizer_for(model):
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY},
+              {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.95), eps=1e-9, fused=True)
+
+
+def run(rank, options):
+    """One process of the training; the first one also measures, logs and saves."""
+    torch.set_num_threads(1)
+    if options.processes > 1:
+        meeting = f"file://{options.out.resolve()}/meeting"
+        distributed.init_process_group("gloo", init_method=meeting, rank=rank,
+                                       world_size=options.processes)
+    torch.manual_seed(options.seed)
+    tokenizer = Tokenizer.from_file(str(HERE / "tokenizer.json"))
+    corpus = read_corpus(options.corpus / "train.jsonl")[rank :: options.processes]
+    train = batches(tokenizer, corpus, options.tokens, options.seed + rank)
+    model = Poet()
+    model.initialize()
+    optimizer = optimizer_for(model)
+    if rank == 0:
+        held_out = batches(tokenizer, read_corpus(options.corpus / "heldout.jsonl"), 4096, 0)
+        held_out = [next(held_out) for _ in range(8)]
+        log = (options.out / "log.jsonl").open("w")
+        print(sum(p.numel() for p in model.parameters()), "parameters", flush=True)
+    start = saved = time.monotonic()
+    step, progress, mean = 0, 0.0, None
+    while progress < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(progress, step)
+        ids, labels = next(train)
+        main_loss, ahead = loss_of(model, ids, labels, 0.5)
+        # lambda is 0.3 for the first two thirds of the run and 0.1 after, as in the report.
+        (main_loss + (0.3 if progress < 0.67 else 0.1) * ahead).backward()
+        elapsed = time.monotonic() - start
+        shared = torch.tensor([main_loss.item(), ahead.item(), elapsed])
+        loads = share(model, shared)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        balance(model, loads, BIAS_STEP if progress < 0.95 else 0.0)
+        step += 1
+        # The mean of the processes' clocks, so that all of them see the same progress.
+        progress = max(step / options.steps, shared[2].item() / (60 * options.minutes))
+        mean = shared if mean is None else 0.95 * mean + 0.05 * shared
+        if rank:
+            continue
+        if step % 20 == 0:
+            record = {"step": step, "progress": round(progress, 5), "seconds": round(elapsed, 1),
+                      "loss": round(mean[0].item(), 4), "mtp_loss": round(mean[1].item(), 4)}
+            if step % 200 == 0:
+                record["heldout"], record["heldout_mtp"] = validate(model, held_out)
+            log.write(json.dumps(record) + "\n")
+            log.flush()
+        if time.monotonic() - saved > 240:
+            save(model, options.out)
+            saved = time.monotonic()
+    if rank == 0:
+        save(model, options.out)
+        print("held out", validate(model, held_out), "after", step, "steps", flush=True)
+
+
+def main():
+    options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "meeting").unlink(missing_ok=True)
+    # The children's allocator keeps its pages: a fresh mapping per tensor costs more than the
+    # arithmetic at this size.
+    os.environ.update(MALLOC_MMAP_THRESHOLD_=str(1 << 30), MALLOC_TRIM_THRESHOLD_=str(1 << 32),
+                      MALLOC_TOP_PAD_=str(1 << 28))
+    multiprocessing.spawn(run, (options,), nprocs=options.processes)
+
+
+if __name__ == "__main__":
+    main()
