@@ -138,7 +138,10 @@ fn an_index_and_shards_of_different_models_are_refused() {
     let (a, b) = (shard("a"), shard("b"));
     let index = map(r#""a":"1.safetensors""#);
     let two = file(
-        r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"z":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
+        concat!(
+            r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"#,
+            r#""z":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
+        ),
         8,
     );
     let extra =

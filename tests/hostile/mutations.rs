@@ -67,7 +67,10 @@ fn no_change_of_a_few_bytes_breaks_the_gguf_reader() {
 
 #[test]
 fn no_change_of_a_few_bytes_breaks_the_safetensors_reader() {
-    let header = r#"{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"b":{"dtype":"U8","shape":[8],"data_offsets":[24,32]}}"#;
+    let header = concat!(
+        r#"{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"#,
+        r#""b":{"dtype":"U8","shape":[8],"data_offsets":[24,32]}}"#,
+    );
     let accepted = survives(&crate::safetensors::file(header, 32), |bytes| {
         let tensors = safetensors::read(bytes, Path::new("the-file")).map_err(|e| e.to_string())?;
         for tensor in &tensors {

@@ -149,9 +149,8 @@ fn offsets_outside_the_data_are_refused() {
 #[test]
 fn data_that_is_not_covered_exactly_once_is_refused() {
     let two = |first: &str, second: &str| {
-        format!(
-            r#"{{"a":{{"dtype":"U8","shape":[4],"data_offsets":{first}}},"b":{{"dtype":"U8","shape":[4],"data_offsets":{second}}}}}"#
-        )
+        let tensor = |offsets| format!(r#"{{"dtype":"U8","shape":[4],"data_offsets":{offsets}}}"#);
+        format!(r#"{{"a":{},"b":{}}}"#, tensor(first), tensor(second))
     };
     refuses_header("same bytes", &two("[0,4]", "[0,4]"), 4, &["tensor `b`", "overlap"]);
     refuses_header("overlap", &two("[0,4]", "[2,6]"), 6, &["tensor `b`", "overlap"]);
@@ -172,9 +171,10 @@ fn a_hostile_name_is_escaped_and_cut_in_the_message() {
 fn scales_that_do_not_fit_their_weights_are_refused() {
     let with_scales = |dtype: &str, shape: &str, bytes: usize| {
         let end = 129 * 256 + bytes;
-        format!(
-            r#"{{"w":{{"dtype":"F8_E4M3","shape":[129,256],"data_offsets":[0,33024]}},"w_scale_inv":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[33024,{end}]}}}}"#
-        )
+        let weights = r#"{"dtype":"F8_E4M3","shape":[129,256],"data_offsets":[0,33024]}"#;
+        let scales =
+            format!(r#"{{"dtype":"{dtype}","shape":{shape},"data_offsets":[33024,{end}]}}"#);
+        format!(r#"{{"w":{weights},"w_scale_inv":{scales}}}"#)
     };
     let says = ["tensor `w_scale_inv`", "[2, 2]"];
     refuses_header("transposed blocks", &with_scales("F32", "[1,2]", 8), 33024 + 8, &says);

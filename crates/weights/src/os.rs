@@ -49,6 +49,10 @@ impl MappedFile {
         // checked values, never trusting a second read, and tensor bytes are plain numbers for
         // which every bit pattern is valid.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed("map"))?;
+        // Tensors are read front to back once: the system may read far ahead. Advice that is
+        // refused costs nothing but speed.
+        #[cfg(unix)]
+        let _refused = map.advise(memmap2::Advice::Sequential);
         Ok(MappedFile { path: path.to_path_buf(), map })
     }
 
@@ -60,18 +64,6 @@ impl MappedFile {
     /// All of its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.map
-    }
-
-    /// Tells the system that `range` is about to be read from front to back.
-    pub fn will_read(&self, range: Range<usize>) {
-        #[cfg(unix)]
-        if !range.is_empty() {
-            // Advice that is refused costs nothing but speed.
-            let _refused =
-                self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
-        }
-        #[cfg(not(unix))]
-        let _ = range;
     }
 
     /// Drops the pages that `range` touches from this process's resident memory. Reading them

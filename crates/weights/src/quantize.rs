@@ -240,9 +240,6 @@ impl<'a> RowSource<'a> {
     /// Calls `each` with the bytes of a few rows after the other, from first to last, and lets
     /// the file's pages leave memory behind them.
     pub fn for_each_chunk(&self, mut each: impl FnMut(&[u8])) {
-        if let Some(range) = &self.tensor.range {
-            self.tensor.file.will_read(range.clone());
-        }
         let mut bytes = Vec::new();
         for first in (0..self.rows()).step_by(self.chunk_rows()) {
             let rows = first..self.rows().min(first + self.chunk_rows());
@@ -250,19 +247,16 @@ impl<'a> RowSource<'a> {
             each(&bytes);
             self.release(rows);
         }
-        if self.rows.contiguous().is_none() {
-            self.tensor.release();
-        }
     }
 
-    /// Lets the file's pages behind `rows` leave memory, if they lie together.
+    /// Lets the file's pages between the first and the last of `rows` (counted in the order wanted)
+    /// leave memory. Reading them again brings them back.
     pub fn release(&self, rows: Range<usize>) {
-        let (Some(stored), Some(file)) = (self.rows.contiguous(), &self.tensor.range) else {
-            return;
-        };
-        let bytes = file.len() / self.tensor.rows().max(1);
-        let first = file.start + (stored.start + rows.start) * bytes;
-        self.tensor.file.release(first..first + rows.len() * bytes);
+        let stored = rows.map(|row| self.rows.get(row));
+        let (Some(first), Some(last)) = (stored.clone().min(), stored.max()) else { return };
+        let Some(file) = &self.tensor.range else { return };
+        let bytes = file.len() / self.tensor.rows();
+        self.tensor.file.release(file.start + first * bytes..file.start + (last + 1) * bytes);
     }
 
     /// All rows as floats.

@@ -91,14 +91,6 @@ impl Rows {
         (0..self.len()).map(|index| values[self.get(index)]).collect()
     }
 
-    /// The rows as one range, if they follow each other.
-    pub fn contiguous(&self) -> Option<Range<usize>> {
-        match &self.0 {
-            Order::Range(range) => Some(range.clone()),
-            Order::List(_) => None,
-        }
-    }
-
     /// Of these, `part`.
     ///
     /// # Panics
@@ -184,6 +176,6 @@ mod tests {
         let rows = Rows::all(12).per_head(4, 1..3);
         assert_eq!(numbers(&rows), [1, 2, 5, 6, 9, 10]);
         assert_eq!(numbers(&rows.range(2..4)), [5, 6]);
-        assert_eq!(Rows::all(9).range(3..7).range(1..2).contiguous(), Some(4..5));
+        assert_eq!(numbers(&Rows::all(9).range(3..7).range(1..3)), [4, 5]);
     }
 }
