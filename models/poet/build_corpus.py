@@ -22,14 +22,15 @@ import pathlib
 import re
 
 import opencc
-from tokenizers import AddedToken, Tokenizer, decoders, models
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 
 VOCABULARY = 3072
 HELD_OUT_ONE_IN = 50
 FORMS = {(5, 4): "五绝", (7, 4): "七绝", (5, 8): "五律", (7, 8): "七律"}
 SPECIALS = ["<unk>", "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 WORDS = ["system", "user", "assistant", *FORMS.values()]
-MARKS = list("\n ，。！？、：《》")
+# A space is written "▁" in the vocabulary, as SentencePiece does.
+MARKS = list("\n▁，。！？、：《》")
 # The characters of the requests that conversation.py words; they are rare in poems.
 REQUESTS = "请写作一首关于以为题的诗给我用开头"
 HAN = re.compile(r"[\u4e00-\u9fff]+\Z")
@@ -112,7 +113,8 @@ def make_tokenizer(characters):
     assert len(tokens) == len(set(tokens)) == VOCABULARY
     vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
-    tokenizer.decoder = decoders.Fuse()
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIALS])
     tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in WORDS])
     return tokenizer
