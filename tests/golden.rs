@@ -16,6 +16,18 @@ pub fn cases() -> Vec<String> {
     names
 }
 
+/// The cases in `tests/golden/gguf/`, by name.
+pub fn gguf_cases() -> Vec<String> {
+    let entries = std::fs::read_dir(folder("gguf")).expect("tests/golden/gguf is there");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("a readable folder").file_name())
+        .map(|name| format!("gguf/{}", name.into_string().expect("a name in UTF-8")))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 8, "the GGUF cases are missing: found {names:?}");
+    names
+}
+
 /// A case's folder.
 pub fn folder(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(case)

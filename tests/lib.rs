@@ -1,3 +1,5 @@
-//! Tests of whole paths, and what they share: the golden cases.
+//! Tests of whole paths, and what they share.
 
+pub mod checkpoint;
 pub mod golden;
+pub mod model;

@@ -16,13 +16,19 @@ pub use request::{Event, EventKind, FinishReason, Refused, Request, RequestId, U
 pub use sampler::Sampling;
 pub use scheduler::{Limits, Scheduler, Step, Work};
 
-use baimo_model::{Batch, Logits};
+pub use baimo_model::{Batch, KvElement, Logits, Options, PAGE_POSITIONS, Runner, Span};
 
 /// What the engine drives: a model with its caches.
 pub trait Forward {
     /// Computes every token of the batch, writes their cache rows, and returns the logits of the
     /// rows that are wanted.
     fn forward(&mut self, batch: &Batch) -> Logits;
+}
+
+impl Forward for Runner {
+    fn forward(&mut self, batch: &Batch) -> Logits {
+        Runner::forward(self, batch)
+    }
 }
 
 /// Runs requests on a model, all that fit at once.
@@ -76,5 +82,10 @@ impl<M: Forward> Engine<M> {
     /// The model.
     pub fn model(&self) -> &M {
         &self.model
+    }
+
+    /// Gives the model back.
+    pub fn into_model(self) -> M {
+        self.model
     }
 }

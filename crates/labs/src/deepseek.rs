@@ -70,8 +70,6 @@ fn v2(c: &Config) -> Result<Blueprint> {
 }
 
 fn v3(c: &Config) -> Result<Blueprint> {
-    c.only("scoring_func", "sigmoid")?;
-    c.only("topk_method", "noaux_tc")?;
     c.only("rope_interleave", true)?;
     let blueprint = decoder(c, |index, prefix| {
         pre_norm(c, prefix, latent(c, prefix)?, noaux(c, index, prefix)?)

@@ -74,6 +74,8 @@ pub fn group_limit(c: &Config, score: GroupScore) -> Result<Option<GroupLimit>> 
 /// V3's FFN, which other labs took over: balanced without an auxiliary loss, by a selection bias
 /// on sigmoid scores (arXiv:2408.15664).
 pub fn noaux(c: &Config, index: usize, prefix: &str) -> Result<Ffn> {
+    c.only("scoring_func", "sigmoid")?;
+    c.only("topk_method", "noaux_tc")?;
     first_dense(c, index, prefix, |experts| {
         let bias = format!("{prefix}.mlp.gate.e_score_correction_bias");
         experts.router.scores = Scores::Sigmoid;

@@ -174,6 +174,14 @@ impl<'a> GgufHeader<'a> {
                 config.insert((*name).into(), value.clone());
             });
         }
+        let scores = match self.count("expert_gating_func") {
+            Some(1) => Some("softmax"),
+            Some(2) => Some("sigmoid"),
+            Some(_) | None => None,
+        };
+        if let Some(scores) = scores {
+            config.insert("scoring_func".into(), scores.into());
+        }
         let blocks = self.count("block_count").ok_or_else(|| Error::Missing {
             key: format!("{}.block_count", self.architecture),
             wanted: "the number of layers",

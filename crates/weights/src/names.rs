@@ -32,6 +32,8 @@ const OUTSIDE: &[(&str, &str)] = &[
     ("model.word_embeddings", "token_embd"),
     ("model.norm", "output_norm"),
     ("lm_head", "output"),
+    // Divisors of rope frequencies: no hub checkpoint has them, so they keep their name.
+    ("rope_freqs", "rope_freqs"),
 ];
 
 /// Names within `model.layers.{n}.` and `blk.{n}.`, without `.weight` or `.bias`.

@@ -1,0 +1,94 @@
+//! Writes a golden case's checkpoint: real safetensors files whose numbers are a pure function of
+//! each tensor's name (`golden/README.md`).
+
+use crate::golden::{self, Listed};
+use baimo_kernels::Format;
+use baimo_kernels::format::quantize;
+use baimo_weights::{Dtype, TensorInfo, safetensors};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+/// Writes `config.json` and `model.safetensors` of a case into `folder`.
+pub fn write(case: &str, folder: &Path) {
+    let config = golden::folder(case).join("config.json");
+    std::fs::copy(config, folder.join("config.json")).expect("a config to copy");
+    let path = folder.join("model.safetensors");
+    let tensors = golden::tensors(case);
+    let infos: Vec<TensorInfo> = tensors
+        .iter()
+        .map(|tensor| TensorInfo {
+            name: tensor.name.clone(),
+            dtype: Dtype::Weights(format(tensor)),
+            shape: tensor.shape.clone(),
+            range: 0..0,
+        })
+        .collect();
+    let file = BufWriter::new(File::create(&path).expect("a file to write"));
+    let mut writer = safetensors::Writer::new(file, &path, &infos).expect("a header");
+    for tensor in &tensors {
+        writer.push(&bytes(tensor)).expect("a tensor to write");
+    }
+    writer.finish().expect("a whole file");
+}
+
+fn format(tensor: &Listed) -> Format {
+    match tensor.entry["dtype"].as_str().expect("a dtype") {
+        "F32" => Format::F32,
+        "BF16" => Format::Bf16,
+        "F8_E4M3" => Format::F8E4M3,
+        other => panic!("{}: no golden case has {other}", tensor.name),
+    }
+}
+
+/// The tensor's numbers as the file has them.
+fn bytes(tensor: &Listed) -> Vec<u8> {
+    let elements: usize = tensor.shape.iter().product();
+    let random = (0..elements as u64).map(|index| random(&tensor.name, index));
+    let format = format(tensor);
+    if format == Format::F8E4M3 {
+        // 7F and FF are not numbers.
+        return random.map(|x| (x >> 56) as u8).map(|x| x - u8::from(x & 0x7F == 0x7F)).collect();
+    }
+    let number = |key: &str| tensor.entry[key].as_f64().expect("a number") as f32;
+    let (offset, scale) = (number("offset"), number("scale"));
+    let values: Vec<f32> = random
+        .map(|x| {
+            let steps = (x >> 40) as i64 - (1 << 23);
+            offset + scale * (steps as f32 / (1 << 23) as f32)
+        })
+        .collect();
+    let mut bytes = vec![0; format.row_bytes(elements).expect("floats have no blocks")];
+    quantize(format, &values, &mut bytes);
+    bytes
+}
+
+/// splitmix64 of the FNV-1a hash of the name and the index.
+fn random(name: &str, index: u64) -> u64 {
+    let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
+    });
+    let golden = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut z = hash.wrapping_add(index.wrapping_mul(golden)).wrapping_add(golden);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[test]
+fn the_weight_function_has_its_check_values() {
+    let entry = |dtype| serde_json::json!({ "dtype": dtype, "offset": 1, "scale": 0.2 });
+    let tensor = |dtype| Listed {
+        name: "model.embed_tokens.weight".into(),
+        shape: vec![4],
+        entry: entry(dtype),
+    };
+    let bits: Vec<u32> = bytes(&tensor("F32"))
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|bytes| u32::from_le_bytes(*bytes))
+        .collect();
+    assert_eq!(bits, [0x3F72_D1F5, 0x3F6D_91E2, 0x3F80_AE22, 0x3F66_3D8F]);
+    assert_eq!(bytes(&tensor("F8_E4M3")), [0x5F, 0x51, 0x83, 0x3F]);
+}

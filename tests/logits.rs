@@ -1,0 +1,99 @@
+//! The numbers of every golden case against its reference, however the prompt is cut and whoever
+//! runs beside it.
+
+use baimo_engine::{Engine, Runner};
+use baimo_tests::golden;
+use baimo_tests::model::{self, Outcome};
+use baimo_weights::Target;
+use serde_json::Value;
+
+/// The share of the largest logit that a logit may be off: far above what f32 rounding does and far
+/// below what a wrong block does.
+const TOLERANCE: f32 = 1e-3;
+
+struct Golden {
+    case: String,
+    ids: Vec<u32>,
+    /// Prefix length and logits.
+    logits: Vec<(usize, Vec<f32>)>,
+    greedy: Vec<u32>,
+}
+
+impl Golden {
+    fn read(case: String) -> Golden {
+        let golden = golden::json(&case, "golden.json");
+        let ids = |value: &Value| -> Vec<u32> {
+            let list = value.as_array().expect("a list").iter();
+            list.map(|id| id.as_u64().expect("an id") as u32).collect()
+        };
+        let logits = golden["logits"].as_array().expect("a list").iter().map(|entry| {
+            let row = entry["logits"].as_array().expect("a list").iter();
+            let row = row.map(|logit| logit.as_f64().expect("a logit") as f32);
+            (entry["len"].as_u64().expect("a length") as usize, row.collect())
+        });
+        Golden {
+            ids: ids(&golden["ids"]),
+            logits: logits.collect(),
+            greedy: ids(&golden["greedy"]),
+            case,
+        }
+    }
+
+    /// One greedy request after each prefix that has logits, and whether each is as it should be.
+    fn check(&self, engine: &mut Engine<Runner>) -> Outcome {
+        let outcome = self.run(engine, &[]);
+        for (len, reference) in &self.logits {
+            let found = &outcome.logits[&(len - 1)];
+            let largest =
+                reference.iter().fold(0.0, |largest: f32, logit| largest.max(logit.abs()));
+            let off = found.iter().zip(reference).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let case = &self.case;
+            assert!(off <= TOLERANCE * largest, "{case}, {len} ids: off by {off} of {largest}");
+            println!("{case:24} {len:3} ids: off by {:.1e} of the largest", off / largest);
+        }
+        assert_eq!(outcome.tokens, self.greedy, "{}", self.case);
+        outcome
+    }
+
+    /// Runs the case beside other prompts.
+    fn run(&self, engine: &mut Engine<Runner>, company: &[Vec<u32>]) -> Outcome {
+        let at: Vec<usize> = self.logits.iter().map(|(len, _)| *len).collect();
+        for tokens in company {
+            engine.submit(model::greedy(tokens, &[1], 24)).expect("room for company");
+        }
+        let request = model::greedy(&self.ids, &at, self.greedy.len());
+        let id = engine.submit(request).expect("a prompt that fits");
+        model::finish(engine).remove(&id).expect("an outcome")
+    }
+}
+
+fn cases() -> impl Iterator<Item = Golden> {
+    golden::cases().into_iter().chain(golden::gguf_cases()).map(Golden::read)
+}
+
+#[test]
+fn every_case_agrees_with_its_reference() {
+    for golden in cases() {
+        let runner = model::load(&golden.case, Target::F32);
+        golden.check(&mut model::engine(runner, 64));
+    }
+}
+
+#[test]
+fn a_cut_prompt_and_company_change_no_bit() {
+    for golden in cases() {
+        let mut engine = model::engine(model::load(&golden.case, Target::F32), 64);
+        let whole = golden.run(&mut engine, &[]);
+        let company: Vec<Vec<u32>> = (0..5)
+            .map(|other| (0..7 + 11 * other).map(|at| (at * 37 + other * 5) % 128).collect())
+            .collect();
+        assert_eq!(golden.run(&mut engine, &company), whole, "{} in company", golden.case);
+        let mut runner = engine.into_model();
+        for span in [1, 3, 16] {
+            let mut engine = model::engine(runner, span);
+            assert_eq!(golden.run(&mut engine, &[]), whole, "{} cut in {span}", golden.case);
+            assert_eq!(golden.run(&mut engine, &company), whole, "{} both", golden.case);
+            runner = engine.into_model();
+        }
+    }
+}
