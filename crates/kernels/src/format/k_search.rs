@@ -108,10 +108,16 @@ struct Affine {
     depth: f32,
 }
 
+/// 32 values and what they weigh.
+struct Weighed<'a> {
+    values: &'a [f32; 32],
+    weights: [f32; 32],
+    weight_sum: f32,
+    value_sum: f32,
+}
+
 /// The best [`Affine`] for 32 values with codes `0..=last`.
 fn best_affine(values: &[f32; 32], last: f32, widths: &Widths) -> Affine {
-    let root_mean_square = (values.iter().map(|v| v * v).sum::<f32>() / 32.0).sqrt();
-    let weights = values.map(|value| root_mean_square + value.abs());
     // The grid always contains zero: a depth is never negative.
     let minimum = values.iter().copied().fold(0.0, f32::min);
     let maximum = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -119,14 +125,19 @@ fn best_affine(values: &[f32; 32], last: f32, widths: &Widths) -> Affine {
     if !range.is_finite() || range <= 0.0 {
         return Affine { scale: 0.0, depth: if minimum.is_finite() { -minimum } else { 0.0 } };
     }
+    let root_mean_square = (sum_of(32, |k| values[k] * values[k]) / 32.0).sqrt();
+    let weights = values.map(|value| root_mean_square + value.abs());
+    let weight_sum = sum_of(32, |k| weights[k]);
+    let value_sum = sum_of(32, |k| weights[k] * values[k]);
+    let part = Weighed { values, weights, weight_sum, value_sum };
+
     let mut best = Affine { scale: range / last, depth: -minimum };
-    let mut least = affine_error(values, &weights, last, best);
+    let mut least = error(&part, &nearest_codes(values, minimum, last / range, last), best);
     for width in 0..widths.count {
         let steps = last + widths.first + widths.step * width as f32;
-        let inverse = steps / range;
-        let codes = values.map(|value| nearest((value - minimum) * inverse, 0.0, last));
-        let Some(fit) = fit_affine(values, &weights, &codes) else { continue };
-        let error = fixed_codes_error(values, &weights, &codes, fit);
+        let codes = nearest_codes(values, minimum, steps / range, last);
+        let Some(fit) = fit_affine(&part, &codes) else { continue };
+        let error = error(&part, &codes, fit);
         if error < least {
             (best, least) = (fit, error);
         }
@@ -134,49 +145,48 @@ fn best_affine(values: &[f32; 32], last: f32, widths: &Widths) -> Affine {
     best
 }
 
+fn nearest_codes(values: &[f32; 32], minimum: f32, inverse: f32, last: f32) -> [f32; 32] {
+    values.map(|value| nearest((value - minimum) * inverse, 0.0, last))
+}
+
 /// The weighted least-squares [`Affine`] for given codes; `None` if all codes are the same.
-fn fit_affine(values: &[f32; 32], weights: &[f32; 32], codes: &[f32; 32]) -> Option<Affine> {
-    let (mut w, mut wc, mut wcc, mut wv, mut wcv) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for ((value, weight), code) in values.iter().zip(weights).zip(codes) {
-        w += weight;
-        wc += weight * code;
-        wcc += weight * code * code;
-        wv += weight * value;
-        wcv += weight * code * value;
-    }
-    let determinant: f32 = w * wcc - wc * wc;
+fn fit_affine(part: &Weighed, codes: &[f32; 32]) -> Option<Affine> {
+    let Weighed { values, weights, weight_sum, value_sum } = part;
+    let code_sum = sum_of(32, |k| weights[k] * codes[k]);
+    let code_code = sum_of(32, |k| weights[k] * codes[k] * codes[k]);
+    let code_value = sum_of(32, |k| weights[k] * codes[k] * values[k]);
+    let determinant = weight_sum * code_code - code_sum * code_sum;
     if determinant <= 0.0 {
         return None;
     }
-    let scale = (w * wcv - wv * wc) / determinant;
-    let offset = (wcc * wv - wc * wcv) / determinant;
+    let offset = (code_code * value_sum - code_sum * code_value) / determinant;
     // A grid that starts above zero is not allowed: then the best line goes through zero.
     Some(if offset > 0.0 {
-        Affine { scale: wcv / wcc, depth: 0.0 }
+        Affine { scale: code_value / code_code, depth: 0.0 }
     } else {
+        let scale = (weight_sum * code_value - value_sum * code_sum) / determinant;
         Affine { scale, depth: -offset }
     })
 }
 
-fn fixed_codes_error(
-    values: &[f32; 32],
-    weights: &[f32; 32],
-    codes: &[f32; 32],
-    fit: Affine,
-) -> f32 {
-    let mut error = 0.0;
-    for ((value, weight), code) in values.iter().zip(weights).zip(codes) {
-        let difference = fit.scale * code - fit.depth - value;
-        error += weight * difference * difference;
-    }
-    error
+/// The weighted sum of squared differences.
+fn error(part: &Weighed, codes: &[f32; 32], fit: Affine) -> f32 {
+    sum_of(32, |k| {
+        let difference = fit.scale * codes[k] - fit.depth - part.values[k];
+        part.weights[k] * difference * difference
+    })
 }
 
-/// The error when every value takes its nearest code.
-fn affine_error(values: &[f32; 32], weights: &[f32; 32], last: f32, fit: Affine) -> f32 {
-    let inverse = inverse(fit.scale);
-    let codes = values.map(|value| nearest((value + fit.depth) * inverse, 0.0, last));
-    fixed_codes_error(values, weights, &codes, fit)
+/// `term(0) + .. + term(count - 1)` in eight interleaved sums, which the compiler makes vectors of.
+/// `count` is a multiple of eight.
+fn sum_of(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0; 8];
+    for eight in 0..count / 8 {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += term(8 * eight + lane);
+        }
+    }
+    lanes.iter().sum()
 }
 
 /// The best scale for 16 values with codes `-32..=31`: among scales that map the farthest value
@@ -189,13 +199,9 @@ fn best_symmetric_scale(values: &[f32; 16]) -> f32 {
     let (mut best, mut most) = (farthest / -32.0, f32::NEG_INFINITY);
     for width in -9..=9i16 {
         let inverse = -(32.0 + 0.1 * f32::from(width)) / farthest;
-        let (mut code_value, mut code_code) = (0.0f32, 0.0f32);
-        for value in values {
-            let code = nearest(value * inverse, -32.0, 31.0);
-            let weight = value * value;
-            code_value += weight * code * value;
-            code_code += weight * code * code;
-        }
+        let codes = values.map(|value| nearest(value * inverse, -32.0, 31.0));
+        let code_value = sum_of(16, |k| values[k] * values[k] * codes[k] * values[k]);
+        let code_code = sum_of(16, |k| values[k] * values[k] * codes[k] * codes[k]);
         // Least squares takes away code_value^2 / code_code of the weighted sum of squares.
         if code_code > 0.0 && code_value * code_value > most * code_code {
             (best, most) = (code_value / code_code, code_value * code_value / code_code);
@@ -204,9 +210,11 @@ fn best_symmetric_scale(values: &[f32; 16]) -> f32 {
     best
 }
 
-/// The nearest integer in `low..=high`; NaN goes to `low`.
+/// The nearest integer in `low..=high`, even on ties; NaN goes to `low`.
 fn nearest(value: f32, low: f32, high: f32) -> f32 {
-    value.round_ties_even().max(low).min(high)
+    // Adding 1.5 * 2^23 rounds what follows the point away: vectors of floats can do it everywhere.
+    const ROUNDING: f32 = 12_582_912.0;
+    value.max(low).min(high) + ROUNDING - ROUNDING
 }
 
 fn inverse(scale: f32) -> f32 {

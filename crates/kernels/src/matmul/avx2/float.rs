@@ -245,25 +245,24 @@ unsafe fn load_pair<const F: usize>(at: *const u8) -> [Sums; 2] {
                 let odd = |words| _mm256_castsi256_ps(_mm256_and_si256(words, upper));
                 [[even(low), even(high)], [odd(low), odd(high)]]
             }
-            _ => {
-                let eight = |index: usize| fp8(_mm_loadl_epi64(at.add(8 * index).cast()));
-                [[eight(0), eight(1)], [eight(2), eight(3)]]
-            }
+            _ => [fp8(_mm_loadu_si128(at.cast())), fp8(_mm_loadu_si128(at.add(FLOAT_ROWS).cast()))],
         }
     }
 }
 
-/// Eight FP8 E4M3 bytes as floats, as `format::f8_e4m3_to_f32`.
+/// Sixteen FP8 E4M3 bytes as floats, as `format::f8_e4m3_to_f32`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn fp8(bytes: __m128i) -> __m256 {
-    let bytes = _mm256_cvtepu8_epi32(bytes);
-    let magnitude = _mm256_and_si256(bytes, _mm256_set1_epi32(0x7f));
-    let sign = _mm256_slli_epi32::<24>(_mm256_xor_si256(bytes, magnitude));
-    let nan = _mm256_cmpeq_epi32(magnitude, _mm256_set1_epi32(0x7f));
-    let moved = _mm256_castsi256_ps(_mm256_slli_epi32::<20>(magnitude));
-    // 2^120, see the scalar definition.
-    let value = _mm256_mul_ps(moved, _mm256_set1_ps(f32::from_bits((127 + 120) << 23)));
-    let signed = _mm256_or_si256(_mm256_castps_si256(value), sign);
-    _mm256_castsi256_ps(_mm256_or_si256(signed, nan))
+fn fp8(bytes: __m128i) -> Sums {
+    // A byte moved to where f16 has its sign, four of its exponent bits and its upper mantissa
+    // stands for the value times 2^-8 (the biases are 15 and 7 apart); the product is exact.
+    let upper = _mm256_slli_epi16::<8>(_mm256_cvtepu8_epi16(bytes));
+    let halves = _mm256_and_si256(_mm256_srai_epi16::<1>(upper), _mm256_set1_epi16(!0x4000));
+    let magnitude = _mm256_and_si256(halves, _mm256_set1_epi16(0x7fff));
+    let nan = _mm256_cmpeq_epi16(magnitude, _mm256_set1_epi16(0x7f << 7));
+    let halves = _mm256_or_si256(halves, nan);
+    let low = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+    let high = _mm256_cvtph_ps(_mm256_extracti128_si256::<1>(halves));
+    let factor = _mm256_set1_ps(256.0);
+    [_mm256_mul_ps(low, factor), _mm256_mul_ps(high, factor)]
 }

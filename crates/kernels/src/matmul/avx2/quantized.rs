@@ -146,7 +146,6 @@ fn resume<const F: usize, const N: usize>(
 /// the correction), far from 2^31.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-#[expect(clippy::needless_range_loop, reason = "zipped iterators of arrays compile far slower")]
 fn dot<const F: usize, const N: usize>(
     weights: &Block,
     at: usize,
