@@ -6,7 +6,7 @@
 use super::element::KvNumber;
 use super::store::{KEY_BLOCK, PAGE, PANEL};
 use super::{Attention, Seen};
-use crate::lanes::{Lanes, WIDTH, exp};
+use crate::lanes::{Lanes, Operation, WIDTH, exp};
 use std::array::from_ref;
 use std::ops::Range;
 
@@ -35,34 +35,40 @@ pub(super) struct Sums<'a> {
 
 /// Adds a page to the sums of `R` rows: row `r` has the query `q[..][r]` and sees the slots
 /// `seen[r]`. (The running softmax: Milakov and Gimelshein, arXiv:1805.02867.)
-#[inline(always)]
-pub(super) fn add_page<L: Lanes, K: KvNumber, V: KvNumber, const R: usize>(
-    lanes: L,
-    how: &Attention,
-    q: &[[f32; R]],
-    page: PageOfHead<K, V>,
-    seen: &[Seen; R],
-    sums: &mut Sums,
-) {
-    let mut weights = [[0.0; PAGE]; R];
-    dots(lanes, q, page.keys, &mut weights);
-    for (row, (weights, seen)) in weights.iter_mut().zip(seen).enumerate() {
-        if seen.slots.is_empty() {
-            continue;
-        }
-        finish_scores(lanes, how, seen, weights);
-        let (largest, weight) = (&mut sums.largest[row], &mut sums.weight[row]);
-        let before = *largest;
-        let added = to_weights(lanes, weights, largest);
-        let shrink = if *largest == before { 1.0 } else { one_exp(lanes, before - *largest) };
-        *weight = *weight * shrink + added;
-        if shrink != 1.0 {
-            for part in sums.values[row * sums.width..][..sums.width].as_chunks_mut().0 {
-                lanes.store(lanes.mul(lanes.load(part), lanes.splat(shrink)), part);
+pub(super) struct AddPage<'a, K, V, const R: usize> {
+    pub how: &'a Attention<'a>,
+    pub q: &'a [[f32; R]],
+    pub page: PageOfHead<'a, K, V>,
+    pub seen: &'a [Seen; R],
+    pub sums: Sums<'a>,
+}
+
+impl<K: KvNumber, V: KvNumber, const R: usize> Operation for AddPage<'_, K, V, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let AddPage { how, q, page, seen, sums } = self;
+        let mut weights = [[0.0; PAGE]; R];
+        dots(lanes, q, page.keys, &mut weights);
+        for (row, (weights, seen)) in weights.iter_mut().zip(seen).enumerate() {
+            if seen.slots.is_empty() {
+                continue;
+            }
+            finish_scores(lanes, how, seen, weights);
+            let (largest, weight) = (&mut sums.largest[row], &mut sums.weight[row]);
+            let before = *largest;
+            let added = to_weights(lanes, weights, largest);
+            let shrink = if *largest == before { 1.0 } else { one_exp(lanes, before - *largest) };
+            *weight = *weight * shrink + added;
+            if shrink != 1.0 {
+                for part in sums.values[row * sums.width..][..sums.width].as_chunks_mut().0 {
+                    lanes.store(lanes.mul(lanes.load(part), lanes.splat(shrink)), part);
+                }
             }
         }
+        add_values(lanes, &weights, page, seen, sums);
     }
-    add_values(lanes, &weights, page, seen, sums);
 }
 
 /// `scores[r][slot] = sum over d of q[d][r] * key[slot][d]`, `d` upwards.
@@ -177,30 +183,34 @@ fn one_exp<L: Lanes>(lanes: L, x: f32) -> f32 {
 /// upwards. Slots it does not see are not read for it: they may hold anything, and even a zero
 /// times a NaN is a NaN.
 #[inline(always)]
-fn add_values<L: Lanes, K: KvNumber, V: KvNumber, const R: usize>(
+fn add_values<L: Lanes, K, V: KvNumber, const R: usize>(
     lanes: L,
     weights: &[[f32; PAGE]; R],
     page: PageOfHead<K, V>,
     seen: &[Seen; R],
-    sums: &mut Sums,
+    sums: Sums,
 ) {
     let start = seen.iter().map(|seen| seen.slots.start).max().unwrap_or(0);
     let end = seen.iter().map(|seen| seen.slots.end).min().unwrap_or(0);
     // What all rows see is read once for all; before and behind, each goes by itself.
     let (start, end) = if start < end { (start, end) } else { (PAGE, PAGE) };
-    for first in (0..sums.width).step_by(PANEL) {
+    let stride = sums.width;
+    for first in (0..stride).step_by(PANEL) {
         let width = PANEL.min(page.value_width - first);
-        let panel = Panel { numbers: &page.values[first * PAGE..][..width * PAGE], width, first };
+        let numbers = &page.values[first * PAGE..][..width * PAGE];
+        let panel = Panel { numbers, width, first, vectors: (stride - first).min(PANEL) / WIDTH };
         for (r, seen) in seen.iter().enumerate() {
-            let alone = seen.slots.start..seen.slots.end.min(start);
-            let values = &mut sums.values[r * sums.width..][..sums.width];
-            add_panel(lanes, from_ref(&weights[r]), alone, &panel, values, sums.width);
+            let slots = seen.slots.start..seen.slots.end.min(start);
+            let values = &mut sums.values[r * stride..][..stride];
+            add_alone(lanes, &panel, &weights[r], slots, values);
         }
-        add_panel(lanes, weights, start..end, &panel, sums.values, sums.width);
+        if start < end {
+            add_panel(lanes, &panel, weights, start..end, sums.values, stride);
+        }
         for (r, seen) in seen.iter().enumerate() {
-            let alone = seen.slots.start.max(end)..seen.slots.end;
-            let values = &mut sums.values[r * sums.width..][..sums.width];
-            add_panel(lanes, from_ref(&weights[r]), alone, &panel, values, sums.width);
+            let slots = seen.slots.start.max(end)..seen.slots.end;
+            let values = &mut sums.values[r * stride..][..stride];
+            add_alone(lanes, &panel, &weights[r], slots, values);
         }
     }
 }
@@ -212,30 +222,59 @@ struct Panel<'a, V> {
     width: usize,
     /// The first dimension.
     first: usize,
+    /// Vectors of dimensions that are summed.
+    vectors: usize,
 }
 
-/// [`add_values`] for one panel and `slots` that all `R` rows see; `sums` is `[R, stride]`.
+/// [`add_panel`] for one row; `values` are its sums.
+#[inline(always)]
+fn add_alone<L: Lanes, V: KvNumber>(
+    lanes: L,
+    panel: &Panel<V>,
+    weights: &[f32; PAGE],
+    slots: Range<usize>,
+    values: &mut [f32],
+) {
+    if !slots.is_empty() {
+        lanes.call(AddAlone { panel, weights, slots, values });
+    }
+}
+
+struct AddAlone<'a, V> {
+    panel: &'a Panel<'a, V>,
+    weights: &'a [f32; PAGE],
+    slots: Range<usize>,
+    values: &'a mut [f32],
+}
+
+impl<V: KvNumber> Operation for AddAlone<'_, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let stride = self.values.len();
+        add_panel(lanes, self.panel, from_ref(self.weights), self.slots, self.values, stride);
+    }
+}
+
+/// Adds one panel of the `slots` that all `R` rows see to `sums`, `[R, stride]`.
 #[inline(always)]
 fn add_panel<L: Lanes, V: KvNumber, const R: usize>(
     lanes: L,
+    panel: &Panel<V>,
     weights: &[[f32; PAGE]; R],
     slots: Range<usize>,
-    panel: &Panel<V>,
     sums: &mut [f32],
     stride: usize,
 ) {
-    if slots.is_empty() {
-        return;
-    }
-    let vectors = (stride - panel.first).min(PANEL) / WIDTH;
     let mut vector = 0;
-    while vector < vectors {
+    while vector < panel.vectors {
         let slots = slots.clone();
         // As many sums as stay in registers.
-        vector += match vectors - vector {
-            4.. if R <= 2 => mix::<L, V, R, 4>(lanes, weights, slots, panel, vector, sums, stride),
-            2.. => mix::<L, V, R, 2>(lanes, weights, slots, panel, vector, sums, stride),
-            _ => mix::<L, V, R, 1>(lanes, weights, slots, panel, vector, sums, stride),
+        vector += match panel.vectors - vector {
+            4.. if R <= 2 => mix::<L, V, R, 4>(lanes, panel, vector, weights, slots, sums, stride),
+            2.. => mix::<L, V, R, 2>(lanes, panel, vector, weights, slots, sums, stride),
+            _ => mix::<L, V, R, 1>(lanes, panel, vector, weights, slots, sums, stride),
         };
     }
 }
@@ -244,10 +283,10 @@ fn add_panel<L: Lanes, V: KvNumber, const R: usize>(
 #[inline(always)]
 fn mix<L: Lanes, V: KvNumber, const R: usize, const W: usize>(
     lanes: L,
-    weights: &[[f32; PAGE]; R],
-    slots: Range<usize>,
     panel: &Panel<V>,
     vector: usize,
+    weights: &[[f32; PAGE]; R],
+    slots: Range<usize>,
     sums: &mut [f32],
     stride: usize,
 ) -> usize {

@@ -1,7 +1,7 @@
 //! How attention is shared out, and what one thread does for its share.
 
 use super::element::KvNumber;
-use super::page::{PageOfHead, Sums, add_page};
+use super::page::{AddPage, PageOfHead, Sums};
 use super::store::{KEY_BLOCK, KvLayout, PAGE, PANEL, head_start};
 use super::{Attention, AttentionSpan, Seen};
 use crate::lanes::{Lanes, Operation, WIDTH};
@@ -240,13 +240,13 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         }
         let (dim, width) = (self.job.layout.k_dim, self.width());
         let q = workspace.q[row * dim..][..R * dim].as_chunks::<R>().0;
-        let mut sums = Sums {
+        let sums = Sums {
             largest: &mut workspace.largest[row..][..R],
             weight: &mut workspace.weight[row..][..R],
             values: &mut workspace.values[row * width..][..R * width],
             width,
         };
-        add_page(lanes, self.job.how, q, of_head, &seen, &mut sums);
+        lanes.call(AddPage { how: self.job.how, q, page: of_head, seen: &seen, sums });
         R
     }
 

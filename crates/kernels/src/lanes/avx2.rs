@@ -16,6 +16,7 @@ macro_rules! proven {
 /// Compiles `operation`, which inlines into it, with these instructions, and runs it.
 #[inline]
 pub(super) fn run<O: Operation>(proof: Avx2, operation: O) -> O::Output {
+    #[inline(never)]
     #[target_feature(enable = "avx2,fma,f16c")]
     fn compiled<O: Operation>(proof: Avx2, operation: O) -> O::Output {
         operation.run(proof)
@@ -147,5 +148,10 @@ impl Lanes for Avx2 {
     fn prefetch<T>(self, address: *const T) {
         // A prefetch of an address that is not mapped does nothing.
         proven!(_mm_prefetch::<_MM_HINT_T0>(address.cast()))
+    }
+
+    #[inline(always)]
+    fn call<O: Operation>(self, operation: O) -> O::Output {
+        run(self, operation)
     }
 }

@@ -59,6 +59,9 @@ pub(crate) trait Lanes: Copy {
     /// Says that the cache line at `address` will be read soon; any address will do.
     fn prefetch<T>(self, address: *const T);
 
+    /// Runs `operation` as a function of its own: what is used in several places is compiled once.
+    fn call<O: Operation>(self, operation: O) -> O::Output;
+
     /// The lanes as an array.
     #[inline(always)]
     fn to_array(self, vector: Self::Vector) -> [f32; WIDTH] {

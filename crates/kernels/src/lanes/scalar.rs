@@ -1,6 +1,6 @@
 //! Plain Rust: the definition of every vector operation.
 
-use super::{Lanes, WIDTH};
+use super::{Lanes, Operation, WIDTH};
 use half::f16;
 
 /// Eight numbers in an array, one after the other.
@@ -95,4 +95,9 @@ impl Lanes for Scalar {
 
     #[inline(always)]
     fn prefetch<T>(self, _address: *const T) {}
+
+    #[inline(never)]
+    fn call<O: Operation>(self, operation: O) -> O::Output {
+        operation.run(self)
+    }
 }
