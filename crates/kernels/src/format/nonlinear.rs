@@ -27,7 +27,7 @@ pub(super) fn dequantize_iq4_xs(block: &[u8; 136], out: &mut [f32; K_BLOCK]) {
 }
 
 /// The integer scale of 32 elements of an `iq4_xs` block: -32..=31.
-pub(crate) fn iq4_xs_scale(block: &[u8], part: usize) -> i8 {
+fn iq4_xs_scale(block: &[u8], part: usize) -> i8 {
     let high = u16::from_le_bytes([block[2], block[3]]) >> (2 * part) & 3;
     let low = block[4 + part / 2] >> (4 * (part % 2)) & 15;
     (high << 4) as i8 + low as i8 - 32

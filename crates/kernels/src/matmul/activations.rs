@@ -90,7 +90,7 @@ fn quantize_rows(kernels: &Kernels, floats: &[f32], rows: usize) -> Vec<Int8Bloc
         return int8;
     }
     let blocks_per_chunk = int8.len().div_ceil(kernels.pool.threads() * 4);
-    // Each chunk is locked once, by the one thread that gets it: this only proves it to the compiler.
+    // Each chunk is locked once, by the one thread that gets it: a proof for the compiler.
     let chunks: Vec<_> = floats
         .chunks(blocks_per_chunk * BLOCK)
         .zip(int8.chunks_mut(blocks_per_chunk))

@@ -1,7 +1,7 @@
 //! Where each weight lies in a packed matrix. The same for every instruction set.
 //!
-//! Rows are interleaved in tiles, so that each vector lane is one output and walks along the columns
-//! on its own: no sum runs across lanes, and decode streams memory from front to back.
+//! Rows are interleaved in tiles, so that each vector lane is one output and walks along the
+//! columns on its own: no sum runs across lanes, and decode streams memory from front to back.
 //!
 //! A **float tile** is 16 rows; its unit is a pair of columns: 16 values of the even one, 16 of the
 //! odd one. In `bf16` the two share 16 words of 32 bits (even low, odd high), so that one shift and

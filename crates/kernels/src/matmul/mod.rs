@@ -1,5 +1,5 @@
-//! `output[t, r] = sum over k of input[t, k] * weights[r, k]`: the one product, for plain layers, for
-//! several layers that share an input, and for every expert of a batch.
+//! `output[t, r] = sum over k of input[t, k] * weights[r, k]`: the one product, for plain layers,
+//! for several layers that share an input, and for every expert of a batch.
 //!
 //! An output is the same, bit for bit, whatever the number of rows beside it, on every instruction
 //! set. Float weights take float inputs: each output is one chain of fused multiply-adds along the

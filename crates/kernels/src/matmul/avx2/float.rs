@@ -153,7 +153,7 @@ fn fours<const F: usize, const STREAM: bool>(
     }
 }
 
-/// Goes on with the sums in `out`: `input` are `N` rows of as many columns as `weights` begins with.
+/// Goes on with the sums in `out`: `input` are `N` rows of the columns `weights` begins with.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn multiply<const F: usize, const N: usize, const STREAM: bool>(

@@ -13,11 +13,12 @@ pub(super) use quantized::quantized_tile;
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
-/// How far ahead decode asks for weights. The out-of-order window alone sees about 1 KiB of a kernel
-/// this dense; measured best between 1 and 1.5 KiB, into L1.
+/// How far ahead decode asks for weights. The out-of-order window alone sees about 1 KiB of a
+/// kernel this dense; measured best between 1 and 1.5 KiB, into L1.
 const PREFETCH_BYTES: usize = 1280;
 
-/// Asks for `count` bytes that decode will reach soon. A prefetch never faults: any address will do.
+/// Asks for `count` bytes that decode will reach soon. A prefetch never faults: any address will
+/// do.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn prefetch(at: *const u8, count: usize) {
