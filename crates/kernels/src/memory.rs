@@ -19,6 +19,12 @@ pub(crate) trait Zero: Copy {
     fn zeros(len: usize) -> Vec<Self>;
 }
 
+impl Zero for u8 {
+    fn zeros(len: usize) -> Vec<u8> {
+        vec![0; len]
+    }
+}
+
 impl Zero for u16 {
     fn zeros(len: usize) -> Vec<u16> {
         vec![0; len]

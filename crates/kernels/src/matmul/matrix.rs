@@ -1,9 +1,10 @@
 //! A weight matrix, packed once while loading.
 
 use super::lane::Lane;
-use super::layout::{BLOCK, FLOAT_ROWS, LINE, pair_bytes, tile_bytes, tile_rows};
+use super::layout::{BLOCK, FLOAT_ROWS, pair_bytes, tile_bytes, tile_rows};
 use super::pack::pack_row;
 use crate::format::{Format, dequantize};
+use crate::memory::AlignedBuffer;
 
 /// A weight matrix `[rows, columns]` in the kernels' own layout: about as large as in the file, the
 /// same bytes for every instruction set.
@@ -12,7 +13,7 @@ pub struct Matrix {
     columns: usize,
     format: Format,
     tile_bytes: usize,
-    memory: Memory,
+    bytes: AlignedBuffer<u8>,
     scales: Option<TileScales>,
 }
 
@@ -74,8 +75,8 @@ impl Matrix {
         let tile_bytes = tile_bytes(format, columns);
         let tiles = rows.div_ceil(tile_rows(format));
         let bytes = tiles.checked_mul(tile_bytes).expect("a matrix fits the address space");
-        let memory = Memory::zeroed(bytes);
-        let matrix = Matrix { rows, columns, format, tile_bytes, memory, scales: None };
+        let bytes = AlignedBuffer::zeros(bytes);
+        let matrix = Matrix { rows, columns, format, tile_bytes, bytes, scales: None };
         MatrixBuilder { matrix, row_bytes, filled: 0 }
     }
 
@@ -97,7 +98,7 @@ impl Matrix {
     /// Bytes of memory it holds.
     pub fn bytes(&self) -> usize {
         let scales = self.scales.as_ref().map_or(0, |scales| scales.values.len() * FLOAT_ROWS * 4);
-        self.memory.bytes().len() + scales
+        self.bytes.len() + scales
     }
 
     /// Writes row `row` as floats: an embedding look-up. The bits equal those of
@@ -137,7 +138,7 @@ impl Matrix {
 
     /// The bytes of a tile, beginning on a cache line.
     pub(super) fn tile(&self, tile: usize) -> &[u8] {
-        &self.memory.bytes()[tile * self.tile_bytes..][..self.tile_bytes]
+        &self.bytes[tile * self.tile_bytes..][..self.tile_bytes]
     }
 
     pub(super) fn scales(&self) -> Option<&TileScales> {
@@ -186,7 +187,7 @@ impl MatrixBuilder {
         for source in bytes.chunks_exact(self.row_bytes) {
             assert!(self.filled < matrix.rows, "more than {} rows pushed", matrix.rows);
             let at = self.filled / height * matrix.tile_bytes;
-            let tile = &mut matrix.memory.bytes_mut()[at..at + matrix.tile_bytes];
+            let tile = &mut matrix.bytes[at..at + matrix.tile_bytes];
             pack_row(matrix.format, source, tile, self.filled % height);
             self.filled += 1;
         }
@@ -210,30 +211,5 @@ impl MatrixBuilder {
         let rows = self.matrix.rows;
         assert!(self.filled == rows || self.row_bytes == 0, "{} of {rows} rows", self.filled);
         self.matrix
-    }
-}
-
-/// Zeroed bytes beginning on a cache line.
-struct Memory {
-    bytes: Vec<u8>,
-    start: usize,
-    len: usize,
-}
-
-impl Memory {
-    /// Pages come zeroed from the system and cost nothing until they are written.
-    fn zeroed(len: usize) -> Memory {
-        let bytes = vec![0u8; len + LINE - 1];
-        let start = bytes.as_ptr().align_offset(LINE);
-        assert!(start < LINE, "a byte pointer can be aligned");
-        Memory { bytes, start, len }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..][..self.len]
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..][..self.len]
     }
 }

@@ -27,15 +27,19 @@ pub(super) fn pack_row(format: Format, source: &[u8], tile: &mut [u8], lane: usi
 fn interleave<const SIZE: usize>(source: &[u8], tile: &mut [u8], lane: usize) {
     let columns = tile.chunks_exact_mut(SIZE * FLOAT_ROWS);
     for (element, column) in source.as_chunks::<SIZE>().0.iter().zip(columns) {
-        column[lane * SIZE..][..SIZE].copy_from_slice(element);
+        column.as_chunks_mut::<SIZE>().0[lane] = *element;
     }
 }
 
 /// Two columns in 32 bits: the source's own order of bytes.
 fn pack_bf16(source: &[u8], tile: &mut [u8], lane: usize) {
-    let pairs = tile.chunks_exact_mut(pair_bytes(Format::Bf16));
-    for (elements, pair) in source.chunks(4).zip(pairs) {
-        pair[lane * 4..][..elements.len()].copy_from_slice(elements);
+    let (pairs, last) = source.as_chunks::<4>();
+    let mut columns = tile.chunks_exact_mut(pair_bytes(Format::Bf16));
+    for (pair, column) in pairs.iter().zip(&mut columns) {
+        column.as_chunks_mut::<4>().0[lane] = *pair;
+    }
+    if let (&[low, high], Some(column)) = (last, columns.next()) {
+        column.as_chunks_mut::<4>().0[lane] = [low, high, 0, 0];
     }
 }
 
