@@ -16,6 +16,8 @@ const NAMES_MAX: usize = 4;
 pub struct Claims<'a> {
     checkpoint: &'a Checkpoint,
     claimed: Vec<Claimed>,
+    /// For each tensor that was claimed whole, the name it was asked for by.
+    asked_as: Vec<Option<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +31,9 @@ enum Claimed {
 impl<'a> Claims<'a> {
     /// Nothing of `checkpoint` claimed yet.
     pub fn new(checkpoint: &'a Checkpoint) -> Claims<'a> {
-        Claims { checkpoint, claimed: vec![Claimed::Nothing; checkpoint.len()] }
+        let count = checkpoint.len();
+        let claimed = vec![Claimed::Nothing; count];
+        Claims { checkpoint, claimed, asked_as: vec![None; count] }
     }
 
     /// The checkpoint.
@@ -40,12 +44,30 @@ impl<'a> Claims<'a> {
     /// Claims the tensor of that hub name, if there is one.
     ///
     /// # Errors
-    /// If it is there and its shape makes no sense.
+    /// If it is there and its shape makes no sense, or it was claimed under another name.
     pub fn find(&mut self, hub_name: &str) -> Result<Option<Tensor<'a>>, Error> {
         let Some(found) = self.checkpoint.find(hub_name) else { return Ok(None) };
         let tensor = self.checkpoint.load(found)?;
+        if found.part == Part::Whole {
+            self.check_asked_once(found.index, hub_name)?;
+        }
         self.mark(found);
         Ok(Some(tensor))
+    }
+
+    /// GGUF has one name for what some families call differently. A tensor that answers to two
+    /// names of one model would be in the wrong place once.
+    fn check_asked_once(&mut self, index: usize, hub_name: &str) -> Result<(), Error> {
+        let first = self.asked_as[index].get_or_insert_with(|| hub_name.to_string());
+        if first == hub_name {
+            return Ok(());
+        }
+        let subject = format!("tensor {}", quoted(&self.checkpoint.info(index).name));
+        let found = format!("taken for {} already", quoted(first));
+        let wanted = format!("another one for {}", quoted(hub_name));
+        Err(Report::new(self.checkpoint.path(), subject, found, wanted)
+            .hint("the file lacks a tensor of this family")
+            .mismatch())
     }
 
     /// Claims the tensor of that hub name.

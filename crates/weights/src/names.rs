@@ -310,6 +310,6 @@ mod tests {
         for name in ["", "model.layers.x.mlp.up_proj.weight", "visual.patch.weight", "blk.0"] {
             assert!(gguf_candidates(name).is_empty(), "{name}");
         }
-        assert_eq!(hub_name("rope_freqs.weight"), None);
+        assert_eq!(hub_name("v.patch_embd.weight"), None);
     }
 }

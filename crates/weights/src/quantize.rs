@@ -41,6 +41,12 @@ impl Target {
         ("q4_k", Target::Q4K),
         ("q6_k", Target::Q6K),
     ];
+
+    /// The name users give.
+    pub fn name(self) -> &'static str {
+        let found = Target::ALL.iter().find(|(_, target)| *target == self);
+        found.expect("every target is listed").0
+    }
 }
 
 impl FromStr for Target {

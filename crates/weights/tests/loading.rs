@@ -142,6 +142,23 @@ fn a_missing_tensor_and_a_wrong_shape_are_named() {
 }
 
 #[test]
+fn one_tensor_does_not_serve_as_two() {
+    let (_folder, checkpoint) =
+        checkpoint("model.gguf", &[floats("blk.0.post_attention_norm.weight", &[8])]);
+    let mut claims = Claims::new(&checkpoint);
+    let (after, before) = (
+        "model.layers.0.post_self_attn_layernorm.weight",
+        "model.layers.0.post_attention_layernorm.weight",
+    );
+    claims.tensor(after).unwrap();
+    claims.tensor(after).unwrap();
+    let error = claims.tensor(before).unwrap_err().to_string();
+    for part in ["tensor `blk.0.post_attention_norm.weight`", after, before] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn a_row_vector_may_have_lost_its_first_dimension() {
     let (_folder, checkpoint) =
         checkpoint("model.gguf", &[floats("blk.0.ffn_gate_inp_shexp.weight", &[8])]);
