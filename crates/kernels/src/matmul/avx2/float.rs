@@ -12,6 +12,11 @@ use crate::matmul::matrix::{Matrix, TileScales};
 const MICRO_ROWS: usize = 4;
 /// Columns made floats at a time when they are used by many rows: 8 KiB.
 const UNPACKED: usize = 128;
+/// Up to so many input rows take the weights as they are: for more it pays to make floats first.
+const fn direct_rows(format: Format) -> usize {
+    if matches!(format, Format::F8E4M3) { MICRO_ROWS } else { 4 * MICRO_ROWS }
+}
+
 /// 16 outputs.
 type Sums = [__m256; 2];
 
@@ -84,7 +89,7 @@ fn columns<const F: usize>(
     let bytes = const { pair_bytes(Format::ALL[F]) };
     let weights = &tile[range.start / 2 * bytes..range.end.div_ceil(2) * bytes];
     const FLOAT: usize = Format::F32 as usize;
-    if rows.len() <= MICRO_ROWS {
+    if rows.len() <= const { direct_rows(Format::ALL[F]) } {
         fours::<F, true>(weights, range, input, rows, out);
         return;
     }
@@ -127,7 +132,7 @@ impl Unpacked {
     }
 }
 
-/// All rows, up to four at a time; `STREAM` if the weights come from memory and are used once.
+/// All rows, up to four at a time; `STREAM` if the weights come from memory.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn fours<const F: usize, const STREAM: bool>(
     weights: &[u8],
