@@ -1,0 +1,359 @@
+//! `tokenizer.json`, the format of the `tokenizers` library.
+//!
+//! Byte-pair encoding as nearly every model uses it is taken apart and run by our own pipeline;
+//! whatever else a file asks for is left to the library, which defines the format. A test holds
+//! the two against each other.
+
+use super::config::{FolderConfig, added_token};
+use crate::added::{AddedToken, AddedTokens};
+use crate::bpe::{Alphabet, Bpe, Merge, NO_TOKEN};
+use crate::error::{Error, Result, read};
+use crate::patterns::{DIGITS_ONE, DIGITS_RUN, GPT2};
+use crate::pipeline::{Model, Normalizer, Pipeline, SpacePrefix};
+use crate::split::Splitter;
+use crate::tokenizer::{Engine, Tokenizer};
+use crate::vocabulary::{
+    Vocabulary, byte_of_fallback, bytes_of_byte_level, bytes_of_sentencepiece, is_in_utf8,
+};
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+use std::path::Path;
+
+const DAMAGED: &str = "take tokenizer.json from the model's own repository again";
+
+/// Reads a `tokenizer.json`.
+pub(crate) fn load(path: &Path, config: &FolderConfig) -> Result<Tokenizer> {
+    let file = path.display().to_string();
+    let bytes = read(path)?;
+    let wrong = |cause: serde_json::Error| {
+        Error::malformed(&file, format!("not JSON: {cause}"), "was the download cut short?")
+    };
+    let json: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let spelling = Spelling::read(&file, &json)?;
+    let (vocabulary, added) = vocabulary(&file, &json, spelling, config)?;
+    let engine = match pipeline(&file, &json, &added)? {
+        Some(pipeline) => Engine::Pipeline(Box::new(pipeline)),
+        None => library(&file, &bytes)?,
+    };
+    let prefix = prefix(&json["post_processor"]);
+    Ok(Tokenizer { engine, vocabulary, prefix, bos: None, eos: Vec::new() })
+}
+
+fn library(file: &str, bytes: &[u8]) -> Result<Engine> {
+    let wrong = |cause: tokenizers::Error| Error::malformed(file, cause.to_string(), DAMAGED);
+    let reading_specials = Box::new(tokenizers::Tokenizer::from_bytes(bytes).map_err(wrong)?);
+    let mut plain = reading_specials.clone();
+    plain.set_encode_special_tokens(true);
+    Ok(Engine::Library { reading_specials, plain })
+}
+
+/// How the vocabulary writes bytes, which the decoder of the file tells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Spelling {
+    ByteLevel,
+    SentencePiece { bytes: bool, strips: bool },
+}
+
+impl Spelling {
+    fn read(file: &str, json: &Value) -> Result<Spelling> {
+        let decoder = &json["decoder"];
+        let (mut bytes, mut strips, mut spaces) = (false, false, false);
+        for step in steps(decoder, "decoders") {
+            match kind(step) {
+                "ByteLevel" => return Ok(Spelling::ByteLevel),
+                "ByteFallback" => bytes = true,
+                "Fuse" => {}
+                "Replace" if step["pattern"]["String"] == "▁" && step["content"] == " " => {
+                    spaces = true;
+                }
+                "Strip" if step["content"] == " " && step["start"] == 1 => strips = true,
+                "Metaspace" => {
+                    spaces = true;
+                    strips |= step["prepend_scheme"] != "never"
+                        && step["add_prefix_space"] != Value::Bool(false);
+                }
+                other => return Err(unknown_decoder(file, other)),
+            }
+        }
+        if spaces {
+            Ok(Spelling::SentencePiece { bytes, strips })
+        } else {
+            Err(unknown_decoder(file, kind(decoder)))
+        }
+    }
+
+    fn bytes(self, token: &str) -> Vec<u8> {
+        match self {
+            Spelling::ByteLevel => bytes_of_byte_level(token),
+            Spelling::SentencePiece { bytes, .. } => bytes_of_sentencepiece(token, bytes),
+        }
+    }
+}
+
+fn unknown_decoder(file: &str, found: &str) -> Error {
+    Error::Unsupported {
+        file: file.to_owned(),
+        key: "decoder".to_owned(),
+        found: format!("{found:?}"),
+        wanted: "ByteLevel, Metaspace, or the steps of SentencePiece".to_owned(),
+        hint: "is this the tokenizer of a generating model?",
+    }
+}
+
+fn kind(json: &Value) -> &str {
+    json["type"].as_str().unwrap_or("missing")
+}
+
+/// A component, or the components of a sequence, which `key` lists. `null` is none.
+fn steps<'j>(json: &'j Value, key: &str) -> Vec<&'j Value> {
+    match (&json[key], json) {
+        (_, Value::Null) => Vec::new(),
+        (Value::Array(list), _) => list.iter().flat_map(|step| steps(step, key)).collect(),
+        _ => vec![json],
+    }
+}
+
+/// An added token, and whether it is looked for in the normalized text.
+type Added = (AddedToken, bool);
+
+fn vocabulary(
+    file: &str,
+    json: &Value,
+    spelling: Spelling,
+    config: &FolderConfig,
+) -> Result<(Vocabulary, Vec<Added>)> {
+    let mut vocabulary = Vocabulary::new(file);
+    vocabulary.strips_first_space =
+        matches!(spelling, Spelling::SentencePiece { strips: true, .. });
+    let no_vocabulary = || Error::malformed(file, "model.vocab is missing", DAMAGED);
+    match &json["model"]["vocab"] {
+        Value::Object(tokens) => {
+            for (token, id) in tokens {
+                let id = token_id(file, token, id)?;
+                vocabulary.set(id, spelling.bytes(token), false)?;
+            }
+        }
+        Value::Array(tokens) => {
+            for (id, token) in tokens.iter().enumerate() {
+                let token = token[0].as_str().ok_or_else(no_vocabulary)?;
+                vocabulary.set(id as u32, spelling.bytes(token), false)?;
+            }
+        }
+        _ => return Err(no_vocabulary()),
+    }
+    let mut added = Vec::new();
+    for token in json["added_tokens"].as_array().into_iter().flatten() {
+        let id = token_id(file, token["content"].as_str().unwrap_or_default(), &token["id"])?;
+        let normalized = token["normalized"].as_bool().unwrap_or(true);
+        added.push((added_token(id, token), normalized));
+    }
+    for token in &config.added {
+        if added.iter().all(|(known, _)| known.content != token.content) {
+            added.push((token.clone(), false));
+        }
+    }
+    for (token, _) in &added {
+        vocabulary.set_added(token.id, &token.content, token.special)?;
+    }
+    Ok((vocabulary, added))
+}
+
+fn token_id(file: &str, token: &str, id: &Value) -> Result<u32> {
+    let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
+    id.ok_or_else(|| Error::malformed(file, format!("the token {token:?} has no id"), DAMAGED))
+}
+
+/// The pipeline that does what the file says, or `None` where only the library can.
+fn pipeline(file: &str, json: &Value, added: &[Added]) -> Result<Option<Pipeline>> {
+    let model = &json["model"];
+    let absent = |key: &str| matches!(model[key].as_str(), None | Some(""));
+    let is_bpe = matches!(model["type"].as_str(), Some("BPE") | None);
+    let plain = absent("continuing_subword_prefix") && absent("end_of_word_suffix");
+    if !is_bpe || !plain || model["dropout"].as_f64().is_some_and(|dropout| dropout > 0.0) {
+        return Ok(None);
+    }
+    let Some(normalizer) = normalizer(&json["normalizer"]) else {
+        return Ok(None);
+    };
+    let byte_level = !matches!(normalizer, Normalizer::SentencePiece { .. });
+    let Some(patterns) = patterns(&json["pre_tokenizer"], byte_level) else {
+        return Ok(None);
+    };
+    if !byte_level && added.iter().any(|(_, normalized)| *normalized) {
+        return Ok(None);
+    }
+    let Some(bpe) = bpe(file, model, byte_level)? else {
+        return Ok(None);
+    };
+    let wrong = |fault: String| Error::malformed(file, fault, DAMAGED);
+    let (normalized, raw): (Vec<_>, Vec<_>) = added.iter().cloned().partition(|(_, n)| *n);
+    let tokens = |list: Vec<Added>| {
+        AddedTokens::new(list.into_iter().map(|(token, _)| token).collect()).map_err(wrong)
+    };
+    Ok(Some(Pipeline {
+        raw: tokens(raw)?,
+        normalizer,
+        normalized: tokens(normalized)?,
+        splitter: Splitter::new(&patterns).map_err(wrong)?,
+        model: Model::Bpe(bpe),
+    }))
+}
+
+fn normalizer(json: &Value) -> Option<Normalizer> {
+    let steps = steps(json, "normalizers");
+    let kinds: Vec<_> = steps.iter().map(|step| kind(step)).collect();
+    let spaces = |step: &Value| step["pattern"]["String"] == " " && step["content"] == "▁";
+    let sentencepiece = |prefix| Normalizer::SentencePiece { map: None, squeeze: false, prefix };
+    match kinds.as_slice() {
+        [] => Some(Normalizer::None),
+        ["NFC"] => Some(Normalizer::Nfc),
+        ["Prepend", "Replace"] if steps[0]["prepend"] == "▁" && spaces(steps[1]) => {
+            Some(sentencepiece(SpacePrefix::Every))
+        }
+        ["Replace"] if spaces(steps[0]) => Some(sentencepiece(SpacePrefix::Never)),
+        _ => None,
+    }
+}
+
+/// The patterns that a pre-tokenizer cuts by; byte-level ones must say that they are.
+fn patterns(json: &Value, byte_level: bool) -> Option<Vec<String>> {
+    let steps = steps(json, "pretokenizers");
+    if !byte_level {
+        return steps.is_empty().then(Vec::new);
+    }
+    let (last, cuts) = steps.split_last()?;
+    if kind(last) != "ByteLevel" || last["add_prefix_space"] != Value::Bool(false) {
+        return None;
+    }
+    let mut patterns = Vec::new();
+    for step in cuts {
+        match kind(step) {
+            "Split" if step["behavior"] == "Isolated" && step["invert"] != Value::Bool(true) => {
+                patterns.push(step["pattern"]["Regex"].as_str()?.to_owned());
+            }
+            "Digits" if step["individual_digits"] == Value::Bool(true) => {
+                patterns.push(DIGITS_ONE.to_owned());
+            }
+            "Digits" => patterns.push(DIGITS_RUN.to_owned()),
+            _ => return None,
+        }
+    }
+    if last["use_regex"] != Value::Bool(false) {
+        patterns.push(GPT2.to_owned());
+    }
+    Some(patterns)
+}
+
+fn bpe(file: &str, model: &Value, byte_level: bool) -> Result<Option<Bpe>> {
+    let mut ids: FxHashMap<&str, u32> = FxHashMap::default();
+    for (token, id) in model["vocab"].as_object().into_iter().flatten() {
+        ids.insert(token, token_id(file, token, id)?);
+    }
+    let alphabet = if byte_level { byte_alphabet(&ids) } else { characters(model, &ids) };
+    let Some(alphabet) = alphabet else {
+        return Ok(None);
+    };
+    let pairs = merges(file, &model["merges"], &ids)?;
+    let ignores_merges = model["ignore_merges"].as_bool().unwrap_or(false);
+    let whole = |(token, id): (&&str, &u32)| {
+        let bytes = if byte_level { bytes_of_byte_level(token) } else { token.as_bytes().into() };
+        (bytes.into_boxed_slice(), *id)
+    };
+    let whole = ignores_merges.then(|| ids.iter().map(whole).collect());
+    Ok(Some(Bpe { alphabet, pairs, whole }))
+}
+
+/// The tokens of single bytes, if every byte of UTF-8 has one.
+pub(crate) fn byte_alphabet(ids: &FxHashMap<&str, u32>) -> Option<Alphabet> {
+    let mut alphabet = Box::new([NO_TOKEN; 256]);
+    for character in '\0'..='\u{143}' {
+        let mut buffer = [0; 4];
+        let token: &str = character.encode_utf8(&mut buffer);
+        if let (Some(byte), Some(id)) =
+            (crate::vocabulary::byte_of_printable(character), ids.get(token))
+        {
+            alphabet[byte as usize] = *id;
+        }
+    }
+    let whole = (0..=255u8).all(|b| !is_in_utf8(b) || alphabet[b as usize] != NO_TOKEN);
+    whole.then_some(Alphabet::Bytes(alphabet))
+}
+
+fn characters(model: &Value, ids: &FxHashMap<&str, u32>) -> Option<Alphabet> {
+    let unknown = model["unk_token"].as_str().and_then(|token| ids.get(token).copied());
+    let mut bytes = None;
+    if model["byte_fallback"].as_bool().unwrap_or(false) {
+        let mut table = Box::new([NO_TOKEN; 256]);
+        for (token, id) in ids {
+            if let Some(byte) = byte_of_fallback(token) {
+                table[byte as usize] = *id;
+            }
+        }
+        if table.contains(&NO_TOKEN) {
+            return None;
+        }
+        bytes = Some(table);
+    }
+    let fuse_unknown = model["fuse_unk"].as_bool().unwrap_or(false);
+    let single = |(token, id): (&&str, &u32)| {
+        let mut characters = token.chars();
+        characters.next().filter(|_| characters.next().is_none()).map(|c| (c, *id))
+    };
+    let ids = ids.iter().filter_map(single).collect();
+    Some(Alphabet::Characters { ids, bytes, unknown, fuse_unknown })
+}
+
+fn merges(
+    file: &str,
+    json: &Value,
+    ids: &FxHashMap<&str, u32>,
+) -> Result<FxHashMap<(u32, u32), Merge>> {
+    let list = json.as_array().ok_or_else(|| {
+        Error::malformed(file, "model.merges is missing", "is this file of the right model?")
+    })?;
+    let pairs = list.iter().map(|merge| match merge {
+        Value::String(merge) => merge.split_once(' '),
+        _ => merge[0].as_str().zip(merge[1].as_str()),
+    });
+    merge_table(file, "model.merges", pairs, ids)
+}
+
+/// The table of a merge list, in which the order is the rank.
+pub(crate) fn merge_table<'m>(
+    file: &str,
+    key: &str,
+    merges: impl Iterator<Item = Option<(&'m str, &'m str)>>,
+    ids: &FxHashMap<&str, u32>,
+) -> Result<FxHashMap<(u32, u32), Merge>> {
+    let mut pairs = FxHashMap::default();
+    let mut joined = String::new();
+    for (rank, merge) in merges.enumerate() {
+        let wrong =
+            |fault: String| Error::malformed(file, format!("{key}[{rank}] {fault}"), DAMAGED);
+        let (left, right) = merge.ok_or_else(|| wrong("is not two tokens".to_owned()))?;
+        joined.clear();
+        joined += left;
+        joined += right;
+        let id = |token: &str| {
+            ids.get(token).copied().ok_or_else(|| wrong(format!("needs the token {token:?}")))
+        };
+        let merge = Merge { rank: rank as u32, id: id(&joined)? };
+        pairs.entry((id(left)?, id(right)?)).or_insert(merge);
+    }
+    Ok(pairs)
+}
+
+/// What the post-processor puts before a single text.
+fn prefix(json: &Value) -> Vec<u32> {
+    let mut prefix = Vec::new();
+    for step in steps(json, "processors") {
+        for item in step["single"].as_array().into_iter().flatten() {
+            let Some(name) = item["SpecialToken"]["id"].as_str() else {
+                break;
+            };
+            let ids = step["special_tokens"][name]["ids"].as_array().into_iter().flatten();
+            prefix.extend(ids.filter_map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())));
+        }
+    }
+    prefix
+}
