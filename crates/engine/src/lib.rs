@@ -74,6 +74,11 @@ impl<M: Forward> Engine<M> {
         self.scheduler.finish(&step, &logits, &mut self.pages)
     }
 
+    /// Positions that a sequence can have at most.
+    pub fn capacity(&self) -> usize {
+        self.pages.capacity().min(self.scheduler.context())
+    }
+
     /// Pages that nobody holds.
     pub fn pages_free(&self) -> usize {
         self.pages.free()

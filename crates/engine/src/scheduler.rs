@@ -74,6 +74,11 @@ impl Scheduler {
         Scheduler { limits, next_id: 0, running: Vec::new(), waiting: VecDeque::new() }
     }
 
+    /// Positions a sequence may have.
+    pub fn context(&self) -> usize {
+        self.limits.context
+    }
+
     /// Takes a request in, given the positions the whole cache holds.
     ///
     /// # Errors

@@ -1,0 +1,271 @@
+//! What the command line says.
+
+use baimo_engine::KvElement;
+use baimo_weights::Target;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Runs the hundred models of China's AI labs on an ordinary machine.
+#[derive(Debug, Parser)]
+#[command(name = "baimo", version, after_help = MODELS)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const MODELS: &str = "MODEL is a Hugging Face folder (config.json, safetensors, tokenizer) or a \
+.gguf file (any part of a split one).";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answers one prompt, or chats when there is none and a terminal
+    Run(Run),
+    /// Prints logits and greedy tokens of raw ids as one JSON object
+    Logits(Logits),
+    /// Measures tokens a second for prompts and for answers
+    Bench(Bench),
+    /// Draws the architecture with parameters, bytes and cache per token
+    Show(Show),
+    /// Turns text into token ids
+    Tokenize(Tokenize),
+    /// Prints the prompt that a list of messages becomes
+    ChatTemplate(ChatTemplate),
+    /// Lists the architectures that run
+    List(List),
+}
+
+/// How a model is loaded and run.
+#[derive(Args, Clone, Debug)]
+pub struct Loading {
+    /// What weights become while loading: native, f32, bf16, q8_0, q4_0, q4_k or q6_k
+    #[arg(long, default_value = "native", value_name = "TYPE", value_parser = parse_target)]
+    pub weights: Target,
+    /// Threads that compute [default: one for each processor]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub threads: Option<u16>,
+}
+
+/// `baimo run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The model [default: what BAIMO_MODEL names]
+    pub model: Option<String>,
+    /// The prompt; without one, a chat (or the prompt is read from a pipe)
+    pub prompt: Option<String>,
+    #[command(flatten)]
+    pub loading: Loading,
+    #[command(flatten)]
+    pub sampling: SamplingFlags,
+    #[command(flatten)]
+    pub chat: ChatFlags,
+    /// Gives the prompt to the model as it is, without the chat template
+    #[arg(long)]
+    pub raw: bool,
+    /// Most tokens of an answer
+    #[arg(long, default_value_t = 4096, value_name = "N")]
+    pub max_tokens: usize,
+    /// Positions of a chat, prompt and answers together [default: the model's, at most 8192]
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    pub context: Option<usize>,
+    /// Numbers of cached keys and values: f16 or f32
+    #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
+    pub kv: KvElement,
+    /// Text that ends the answer (may be repeated)
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+}
+
+/// How tokens are chosen; what is not said comes from the model's generation_config.json.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SamplingFlags {
+    /// 0 always chooses the likeliest token
+    #[arg(long, value_name = "T", value_parser = parse_not_negative)]
+    pub temperature: Option<f32>,
+    /// Only the likeliest N tokens (0: all)
+    #[arg(long, value_name = "N")]
+    pub top_k: Option<usize>,
+    /// Only the likeliest tokens that together reach this probability
+    #[arg(long, value_name = "P", value_parser = parse_not_negative)]
+    pub top_p: Option<f32>,
+    /// Only tokens at least this probable relative to the likeliest
+    #[arg(long, value_name = "P", value_parser = parse_not_negative)]
+    pub min_p: Option<f32>,
+    /// Makes tokens seen before less likely (1: not)
+    #[arg(long, value_name = "X", value_parser = parse_above_zero)]
+    pub repetition_penalty: Option<f32>,
+    /// Subtracted from the logits of tokens already in the answer
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub presence_penalty: Option<f32>,
+    /// Subtracted for each time a token is already in the answer
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub frequency_penalty: Option<f32>,
+    /// Same seed, same answer [default: another each time]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// What the chat template is told.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ChatFlags {
+    /// The system message
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// Asks the model to think first, or not to (for models that can do both)
+    #[arg(long, value_name = "on|off", value_parser = parse_switch)]
+    pub think: Option<bool>,
+    /// Further template variables, as NAME=JSON (may be repeated)
+    #[arg(long, value_name = "NAME=JSON", value_parser = parse_variable)]
+    pub template_variable: Vec<(String, serde_json::Value)>,
+}
+
+/// `baimo logits`.
+#[derive(Args, Debug)]
+pub struct Logits {
+    /// The model
+    pub model: String,
+    /// Token ids, taken as they are
+    #[arg(long, required = true, value_delimiter = ',', value_name = "IDS")]
+    pub ids: Vec<u32>,
+    /// Logits after the first so many ids [default: after all]
+    #[arg(long, value_delimiter = ',', value_name = "COUNTS")]
+    pub at: Vec<usize>,
+    /// Greedy tokens to add after all ids
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub greedy: usize,
+    /// Ids computed at once
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = parse_positive)]
+    pub chunk: usize,
+    /// Numbers of cached keys and values: f16 or f32
+    #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_kv)]
+    pub kv: KvElement,
+    #[command(flatten)]
+    pub loading: Loading,
+}
+
+/// `baimo bench`.
+#[derive(Args, Debug)]
+pub struct Bench {
+    /// The model
+    pub model: String,
+    /// Prompt tokens (0: no such test)
+    #[arg(short, long, default_value = "512", value_delimiter = ',', value_name = "N")]
+    pub prompt: Vec<usize>,
+    /// Answer tokens (0: no such test)
+    #[arg(short = 'n', long, default_value = "64", value_delimiter = ',', value_name = "N")]
+    pub generate: Vec<usize>,
+    /// Tokens already in the cache
+    #[arg(short, long, default_value = "0", value_delimiter = ',', value_name = "N")]
+    pub depth: Vec<usize>,
+    /// Repetitions of each test
+    #[arg(short, long, default_value_t = 5, value_name = "N", value_parser = parse_positive)]
+    pub repetitions: usize,
+    /// Numbers of cached keys and values: f16 or f32
+    #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
+    pub kv: KvElement,
+    #[command(flatten)]
+    pub loading: Loading,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `baimo show`.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// The model; a folder with nothing but config.json will do
+    pub model: String,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `baimo tokenize`.
+#[derive(Args, Debug)]
+pub struct Tokenize {
+    /// The model
+    pub model: String,
+    /// The text
+    pub text: String,
+    /// Puts in front what the model's own tokenizer puts there
+    #[arg(long)]
+    pub bos: bool,
+    /// Reads special tokens in the text as plain text
+    #[arg(long)]
+    pub no_specials: bool,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `baimo chat-template`.
+#[derive(Args, Debug)]
+pub struct ChatTemplate {
+    /// The model
+    pub model: String,
+    /// A JSON file: a list of messages, or an object with "messages" and "tools"
+    #[arg(long, value_name = "FILE")]
+    pub messages: PathBuf,
+    /// Leaves out the words that open the model's answer
+    #[arg(long)]
+    pub no_generation_prompt: bool,
+    #[command(flatten)]
+    pub chat: ChatFlags,
+}
+
+/// `baimo list`.
+#[derive(Args, Debug)]
+pub struct List {
+    /// Prints a Markdown table
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+fn parse_target(text: &str) -> Result<Target, String> {
+    text.parse()
+}
+
+fn parse_kv(text: &str) -> Result<KvElement, String> {
+    match text {
+        "f16" => Ok(KvElement::F16),
+        "f32" => Ok(KvElement::F32),
+        other => Err(format!("found `{other}`, wanted f16 or f32")),
+    }
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("found `{other}`, wanted on or off")),
+    }
+}
+
+fn parse_positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        Ok(_) | Err(_) => Err(format!("found `{text}`, wanted a whole number above zero")),
+    }
+}
+
+fn parse_not_negative(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(number) if number >= 0.0 => Ok(number),
+        Ok(_) | Err(_) => Err(format!("found `{text}`, wanted a number not below zero")),
+    }
+}
+
+fn parse_above_zero(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(number) if number > 0.0 => Ok(number),
+        Ok(_) | Err(_) => Err(format!("found `{text}`, wanted a number above zero")),
+    }
+}
+
+fn parse_variable(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("found `{text}`, wanted NAME=JSON"))?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}

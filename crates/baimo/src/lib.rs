@@ -1,0 +1,36 @@
+//! The command's parts: what MODEL names ([`source`]), a loaded model and its engine
+//! ([`session`]), one answer ([`answer`]), and a module for each subcommand.
+//!
+//! Only answers go to stdout; progress, speed and errors go to stderr.
+
+pub mod answer;
+pub mod args;
+mod bench;
+mod chat;
+mod conversation;
+mod list;
+mod logits;
+mod run;
+pub mod session;
+mod show;
+pub mod source;
+mod tokenize;
+
+use anyhow::Result;
+use args::{Arguments, Command};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What went wrong, in a line or two that name the file, key or flag at fault.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Logits(arguments) => logits::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+        Command::Show(arguments) => show::run(arguments),
+        Command::Tokenize(arguments) => tokenize::run(arguments),
+        Command::ChatTemplate(arguments) => conversation::run(arguments),
+        Command::List(arguments) => list::run(arguments),
+    }
+}

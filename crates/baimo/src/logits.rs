@@ -1,0 +1,51 @@
+//! `baimo logits`: raw ids in, numbers out, to compare engines.
+
+use crate::args::Logits;
+use crate::session::{self, CacheSize};
+use crate::source::Source;
+use anyhow::{Result, bail};
+use baimo_engine::{EventKind, Limits, Request, Sampling};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+
+/// Prints `{"logits": {"1": [...], ...}, "greedy": [...]}`.
+pub fn run(arguments: &Logits) -> Result<()> {
+    let count = arguments.ids.len();
+    let at = if arguments.at.is_empty() { vec![count] } else { arguments.at.clone() };
+    if let Some(wrong) = at.iter().find(|&&at| at == 0 || at > count) {
+        bail!("--at {wrong}: found {count} ids, wanted a number from 1 to {count}");
+    }
+    let source = Source::open(&arguments.model)?;
+    source.check_tokens(&arguments.ids)?;
+    let limits = Limits {
+        tokens_per_step: arguments.chunk,
+        tokens_per_span: arguments.chunk,
+        sequences: 1,
+        context: usize::MAX,
+    };
+    let size = CacheSize { positions: count + arguments.greedy, element: arguments.kv };
+    let runner = session::load(&source, &arguments.loading, size)?;
+    let mut engine = session::engine(runner, limits);
+    engine.submit(Request {
+        tokens: arguments.ids.clone(),
+        sampling: Sampling::GREEDY,
+        max_tokens: arguments.greedy,
+        stop_tokens: Vec::new(),
+        observed: at.iter().map(|at| at - 1).collect(),
+    })?;
+    let (mut logits, mut greedy) = (Map::new(), Vec::new());
+    while !engine.is_idle() {
+        for event in engine.step() {
+            match event.kind {
+                EventKind::Logits { position, logits: row } => {
+                    logits.insert((position + 1).to_string(), row.into());
+                }
+                EventKind::Token(token) => greedy.push(token),
+                EventKind::Finished { .. } => (),
+            }
+        }
+    }
+    let report: Value = json!({ "logits": logits, "greedy": greedy });
+    writeln!(std::io::stdout().lock(), "{report}")?;
+    Ok(())
+}

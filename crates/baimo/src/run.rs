@@ -1,0 +1,133 @@
+//! `baimo run`: one answer, or a chat.
+
+use crate::answer::answer;
+use crate::args::{Run, SamplingFlags};
+use crate::session::{self, CacheSize};
+use crate::source::Source;
+use crate::{chat, conversation};
+use anyhow::{Context, Result, bail};
+use baimo_engine::{Limits, Request, Sampling};
+use baimo_text::EncodeOptions;
+use serde_json::Value;
+use std::io::{IsTerminal, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Tokens of a prompt computed at once.
+pub const SPAN: usize = 512;
+
+/// Answers the prompt, or chats where there is none and a terminal.
+pub fn run(arguments: &Run) -> Result<()> {
+    let (model, prompt) = model_and_prompt(arguments)?;
+    let source = Source::open(&model)?;
+    match prompt {
+        Some(prompt) => answer_once(arguments, &source, &prompt),
+        None => chat::run(arguments, &source),
+    }
+}
+
+/// The model's name and the prompt. Where BAIMO_MODEL names a model and the first argument is none,
+/// that argument is the prompt.
+fn model_and_prompt(arguments: &Run) -> Result<(String, Option<String>)> {
+    let environment = std::env::var("BAIMO_MODEL").ok().filter(|name| !name.is_empty());
+    let (model, prompt) = match (&arguments.model, &arguments.prompt, environment) {
+        (Some(model), Some(prompt), _) => (model.clone(), Some(prompt.clone())),
+        (Some(first), None, Some(model)) if !std::path::Path::new(first).exists() => {
+            (model, Some(first.clone()))
+        }
+        (Some(model), None, _) => (model.clone(), None),
+        (None, _, Some(model)) => (model, None),
+        (None, _, None) => bail!(
+            "no MODEL given, and BAIMO_MODEL is not set\n\
+             hint: name a folder with config.json or a .gguf file; a built-in model is to come"
+        ),
+    };
+    if prompt.is_some() || std::io::stdin().is_terminal() {
+        return Ok((model, prompt));
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("cannot read the prompt from the pipe")?;
+    Ok((model, Some(text)))
+}
+
+fn answer_once(arguments: &Run, source: &Source, prompt: &str) -> Result<()> {
+    let tokenizer = Arc::new(source.tokenizer()?);
+    let tokens = match arguments.raw {
+        true => tokenizer.encode(prompt, EncodeOptions::PROMPT)?,
+        false => {
+            let chat = conversation::chat(&arguments.chat, &[conversation::user(prompt)]);
+            let rendered = source.template().and_then(|template| Ok(template.render(&chat)?));
+            let rendered = rendered.context("hint: --raw goes without the chat template")?;
+            tokenizer.encode(&rendered, EncodeOptions::TEMPLATE)?
+        }
+    };
+    source.check_tokens(&tokens)?;
+    let context = arguments.context.unwrap_or(source.blueprint().context);
+    let positions = (tokens.len() + arguments.max_tokens).min(context.max(tokens.len()));
+    let size = CacheSize { positions, element: arguments.kv };
+    let generation = source.generation_config()?;
+    let request = Request {
+        tokens,
+        sampling: sampling(&arguments.sampling, &generation),
+        max_tokens: arguments.max_tokens,
+        stop_tokens: stop_tokens(tokenizer.eos(), &generation),
+        observed: Vec::new(),
+    };
+    let runner = session::load(source, &arguments.loading, size)?;
+    let mut engine = session::engine(runner, limits(context));
+    let mut out = std::io::stdout().lock();
+    let never = AtomicBool::new(false);
+    let answer = answer(&mut engine, &tokenizer, request, &arguments.stop, &never, &mut |text| {
+        write!(out, "{text}")?;
+        Ok(out.flush()?)
+    })?;
+    writeln!(out)?;
+    eprintln!("{}", answer.speed());
+    Ok(())
+}
+
+/// One sequence at a time.
+pub fn limits(context: usize) -> Limits {
+    Limits { tokens_per_step: SPAN, tokens_per_span: SPAN, sequences: 1, context }
+}
+
+/// The flags, then what the model recommends, then a mild default.
+pub fn sampling(flags: &SamplingFlags, generation: &Value) -> Sampling {
+    let number = |key: &str| generation[key].as_f64().map(|number| number as f32);
+    // Without `do_sample`, the temperature of a generation_config.json is not used by its library.
+    let greedy = generation["do_sample"] == Value::Bool(false);
+    let recommended = if greedy { Some(0.0) } else { number("temperature") };
+    let top_k = generation["top_k"].as_u64().map(|count| count as usize);
+    let clock = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.as_nanos() as u64
+    };
+    Sampling {
+        temperature: flags.temperature.or(recommended).unwrap_or(0.7),
+        top_k: flags.top_k.or(top_k).unwrap_or(0),
+        top_p: flags.top_p.or(number("top_p")).unwrap_or(0.95),
+        min_p: flags.min_p.or(number("min_p")).unwrap_or(0.0),
+        repetition_penalty: flags
+            .repetition_penalty
+            .or(number("repetition_penalty"))
+            .unwrap_or(1.0),
+        presence_penalty: flags.presence_penalty.unwrap_or(0.0),
+        frequency_penalty: flags.frequency_penalty.unwrap_or(0.0),
+        seed: flags.seed.unwrap_or_else(clock),
+    }
+}
+
+/// The tokenizer's end tokens and those of generation_config.json.
+pub fn stop_tokens(tokenizer: &[u32], generation: &Value) -> Vec<u32> {
+    let more = match &generation["eos_token_id"] {
+        Value::Array(list) => list.clone(),
+        other => vec![other.clone()],
+    };
+    let more = more.iter().filter_map(|id| u32::try_from(id.as_u64()?).ok());
+    let mut all = tokenizer.to_vec();
+    all.extend(more);
+    all.sort_unstable();
+    all.dedup();
+    all
+}

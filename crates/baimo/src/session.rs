@@ -1,0 +1,55 @@
+//! A loaded model and the engine that drives it.
+
+use crate::args::Loading;
+use crate::source::Source;
+use anyhow::{Context, Result};
+use baimo_engine::{Engine, KvElement, Limits, Options, Runner};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
+
+/// The caches to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheSize {
+    /// Positions, all sequences together.
+    pub positions: usize,
+    /// How numbers are stored.
+    pub element: KvElement,
+}
+
+/// Loads a model, with a progress bar where stderr is a terminal.
+///
+/// # Errors
+/// Names the tensor at fault.
+pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runner> {
+    let blueprint = source.blueprint();
+    let bar = bar(blueprint.count().parameters as u64);
+    let options = Options {
+        weights: loading.weights,
+        cache: size.element,
+        positions: size.positions,
+        threads: loading.threads.map(usize::from),
+    };
+    let runner = Runner::load(blueprint.clone(), source.checkpoint()?, &options, &mut |loaded| {
+        bar.inc(loaded as u64);
+    });
+    bar.finish_and_clear();
+    runner.context("cannot load the weights")
+}
+
+/// An engine over a loaded model.
+pub fn engine(runner: Runner, limits: Limits) -> Engine<Runner> {
+    let pages = runner.pages();
+    Engine::new(runner, pages, limits)
+}
+
+fn bar(parameters: u64) -> ProgressBar {
+    // Small models are there before a bar could be read.
+    let bar = ProgressBar::with_draw_target(Some(parameters), ProgressDrawTarget::hidden());
+    let style = ProgressStyle::with_template("loading {bar:30} {percent}% {elapsed} (ETA {eta})");
+    bar.set_style(style.expect("the template is ours"));
+    if parameters > 50_000_000 {
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.enable_steady_tick(Duration::from_millis(200));
+    }
+    bar
+}

@@ -1,0 +1,73 @@
+//! `baimo show`: the architecture drawn from the Blueprint.
+
+use crate::args::Show;
+use crate::source::Source;
+use anyhow::Result;
+use baimo_labs::Blueprint;
+use serde_json::json;
+use std::io::Write;
+
+/// Draws the model; of a folder without weights, what config.json says.
+pub fn run(arguments: &Show) -> Result<()> {
+    let source = Source::describe(&arguments.model)?;
+    let (blueprint, count) = (source.blueprint(), source.blueprint().count());
+    // Two bytes a number: what `run` caches by default.
+    let cache = 2 * count.cached_per_token;
+    let bytes = source.weight_bytes();
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        let report = json!({
+            "architecture": blueprint.architecture,
+            "layers": layers(blueprint),
+            "hidden": blueprint.hidden,
+            "vocabulary": blueprint.vocab,
+            "context": blueprint.context,
+            "tied": blueprint.is_tied(),
+            "parameters": count.parameters,
+            "active_parameters": count.active,
+            "weight_bytes": bytes,
+            "cache_bytes_per_token": cache,
+        });
+        writeln!(out, "{report:#}")?;
+        return Ok(());
+    }
+    write!(out, "{blueprint}")?;
+    let active = match count.active == count.parameters {
+        true => String::new(),
+        false => format!(", {} active", human(count.active, 1000, "")),
+    };
+    writeln!(out, "parameters: {}{active}", human(count.parameters, 1000, ""))?;
+    match bytes {
+        Some(bytes) => writeln!(out, "weights: {} on disk", human(bytes, 1024, "B"))?,
+        None => writeln!(out, "weights: none here")?,
+    }
+    writeln!(out, "cache: {} per token in f16", human(cache, 1024, "B"))?;
+    Ok(())
+}
+
+fn layers(blueprint: &Blueprint) -> serde_json::Value {
+    let kinds = blueprint.layer_kinds();
+    kinds
+        .iter()
+        .map(|(range, layer)| {
+            let sublayers: Vec<String> =
+                layer.sublayers.iter().map(|sublayer| sublayer.block.to_string()).collect();
+            json!({ "layers": range, "sublayers": sublayers })
+        })
+        .collect()
+}
+
+/// `1.23 G`: three digits and a prefix.
+fn human(number: usize, base: usize, unit: &str) -> String {
+    let prefixes =
+        if base == 1024 { ["", "Ki", "Mi", "Gi", "Ti"] } else { ["", "k", "M", "G", "T"] };
+    let (mut value, mut prefix) = (number as f64, 0);
+    while value >= base as f64 && prefix + 1 < prefixes.len() {
+        value /= base as f64;
+        prefix += 1;
+    }
+    match prefix {
+        0 => format!("{number} {unit}").trim_end().to_owned(),
+        _ => format!("{value:.2} {}{unit}", prefixes[prefix]),
+    }
+}

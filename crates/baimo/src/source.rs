@@ -1,0 +1,242 @@
+//! What MODEL names: a Hugging Face folder or a GGUF file.
+
+use anyhow::{Context, Result, bail};
+use baimo_labs::{Blueprint, GgufHeader, GgufTensors};
+use baimo_text::{GgufVocabulary, Template, Tokenizer};
+use baimo_weights::Checkpoint;
+use baimo_weights::gguf::Metadata;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// Arrays of the metadata up to this length are read as configuration.
+const CONFIG_LENGTH_MAX: usize = 4096;
+
+/// A model on disk, not loaded.
+pub struct Source {
+    path: PathBuf,
+    blueprint: Blueprint,
+    /// Absent where a folder holds no weights.
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Source {
+    /// A model with its weights.
+    ///
+    /// # Errors
+    /// Where nothing is there, or a file, its configuration or its table of contents is at fault.
+    pub fn open(model: &str) -> Result<Source> {
+        let path = locate(model)?;
+        let checkpoint = Checkpoint::open(&path)?;
+        let blueprint = match checkpoint.metadata() {
+            Some(metadata) => gguf_blueprint(&checkpoint, metadata)?,
+            None => folder_blueprint(&path)?,
+        };
+        Ok(Source { path, blueprint, checkpoint: Some(checkpoint) })
+    }
+
+    /// A model of which a folder may hold nothing but `config.json`.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn describe(model: &str) -> Result<Source> {
+        let path = locate(model)?;
+        if !path.is_dir() || has_weights(&path) {
+            return Source::open(model);
+        }
+        Ok(Source { blueprint: folder_blueprint(&path)?, path, checkpoint: None })
+    }
+
+    /// Its architecture.
+    pub fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
+    }
+
+    /// Its weights.
+    ///
+    /// # Errors
+    /// Where there are none.
+    pub fn checkpoint(&self) -> Result<&Checkpoint> {
+        self.checkpoint.as_ref().with_context(|| format!("{}: no weights", self.path.display()))
+    }
+
+    /// Bytes of its weights on disk.
+    pub fn weight_bytes(&self) -> Option<usize> {
+        let checkpoint = self.checkpoint.as_ref()?;
+        Some(checkpoint.tensors().map(|tensor| tensor.range.len()).sum())
+    }
+
+    /// Its tokenizer.
+    ///
+    /// # Errors
+    /// Where there is none or its files are at fault.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        Ok(match self.metadata() {
+            Some(metadata) => Tokenizer::from_gguf(&vocabulary(metadata)?)?,
+            None => Tokenizer::from_folder(&self.path)?,
+        })
+    }
+
+    /// Its chat template.
+    ///
+    /// # Errors
+    /// Where there is none or it does not parse.
+    pub fn template(&self) -> Result<Template> {
+        Ok(match self.metadata() {
+            Some(metadata) => Template::from_gguf(&vocabulary(metadata)?)?,
+            None => Template::from_folder(&self.path)?,
+        })
+    }
+
+    /// What `generation_config.json` says; nothing where there is none.
+    ///
+    /// # Errors
+    /// Where the file is damaged.
+    pub fn generation_config(&self) -> Result<Value> {
+        let path = self.path.join("generation_config.json");
+        if self.metadata().is_some() || !path.exists() {
+            return Ok(Value::Null);
+        }
+        read_json(&path)
+    }
+
+    /// Refuses token ids that the model has no embedding for.
+    ///
+    /// # Errors
+    /// Names the first such id.
+    pub fn check_tokens(&self, ids: &[u32]) -> Result<()> {
+        let vocab = self.blueprint.vocab;
+        match ids.iter().find(|&&id| id as usize >= vocab) {
+            Some(id) => bail!("token id {id}: the vocabulary has ids from 0 to {}", vocab - 1),
+            None => Ok(()),
+        }
+    }
+
+    fn metadata(&self) -> Option<&Metadata> {
+        self.checkpoint.as_ref()?.metadata()
+    }
+}
+
+/// The tokenizer of a model, without a look at its weights or configuration.
+///
+/// # Errors
+/// As [`Source::tokenizer`].
+pub fn tokenizer(model: &str) -> Result<Tokenizer> {
+    let path = locate(model)?;
+    match path.is_dir() {
+        true => Ok(Tokenizer::from_folder(&path)?),
+        false => Ok(Tokenizer::from_gguf(&vocabulary(metadata_of(&Checkpoint::open(&path)?)?)?)?),
+    }
+}
+
+/// The chat template of a model, likewise.
+///
+/// # Errors
+/// As [`Source::template`].
+pub fn template(model: &str) -> Result<Template> {
+    let path = locate(model)?;
+    match path.is_dir() {
+        true => Ok(Template::from_folder(&path)?),
+        false => Ok(Template::from_gguf(&vocabulary(metadata_of(&Checkpoint::open(&path)?)?)?)?),
+    }
+}
+
+fn metadata_of(checkpoint: &Checkpoint) -> Result<&Metadata> {
+    let path = checkpoint.path().display();
+    checkpoint.metadata().with_context(|| format!("{path}: weights alone have no tokenizer"))
+}
+
+fn locate(model: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(model);
+    if path.exists() {
+        return Ok(path);
+    }
+    let hint = match model.split_once(':') {
+        Some(("hf" | "ms", _)) => "downloading is not built yet: give a folder or a .gguf file",
+        Some(_) | None => "MODEL is a folder with config.json or a .gguf file",
+    };
+    bail!("{model}: no such file or folder\nhint: {hint}")
+}
+
+fn has_weights(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| {
+        let name = name.to_string_lossy();
+        name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
+    })
+}
+
+fn folder_blueprint(folder: &Path) -> Result<Blueprint> {
+    if !folder.is_dir() {
+        bail!("{}: weights without config.json\nhint: give the whole folder", folder.display());
+    }
+    let path = folder.join("config.json");
+    let config = read_json(&path)?;
+    baimo_labs::blueprint(&config).with_context(|| path.display().to_string())
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{}: not JSON, or cut short", path.display()))
+}
+
+/// A GGUF file's tensors for the reader of its header.
+struct Tensors<'a>(&'a Checkpoint);
+
+impl GgufTensors for Tensors<'_> {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.0.tensors().find(|tensor| tensor.name == name).map(|tensor| tensor.shape.clone())
+    }
+
+    fn floats(&self, name: &str) -> Option<Vec<f32>> {
+        let tensor = self.0.tensor(name).ok().flatten()?;
+        tensor.format().is_some().then(|| tensor.to_f32())
+    }
+}
+
+fn gguf_blueprint(checkpoint: &Checkpoint, metadata: &Metadata) -> Result<Blueprint> {
+    let json = metadata.to_json(CONFIG_LENGTH_MAX);
+    let object = json.as_object().context("GGUF metadata is an object")?;
+    let tensors = Tensors(checkpoint);
+    let header = GgufHeader::new(object, &tensors);
+    header
+        .and_then(|header| header.blueprint())
+        .with_context(|| checkpoint.path().display().to_string())
+}
+
+/// The tokenizer keys of a GGUF file.
+fn vocabulary(metadata: &Metadata) -> Result<GgufVocabulary> {
+    let key = |name: &str| format!("tokenizer.ggml.{name}");
+    let get = |name: &str| metadata.get(&key(name));
+    let id = |name: &str| get(name)?.as_u64().and_then(|id| u32::try_from(id).ok());
+    let flag = |name: &str| get(name)?.as_bool();
+    let text = |name: &str| get(name)?.as_str().map(str::to_owned);
+    let strings = |name: &str| metadata.get_strings(&key(name)).map(<[String]>::to_vec);
+    let numbers = |name: &str| get(name)?.as_array().map(|array| array.values());
+    Ok(GgufVocabulary {
+        model: metadata.get_str(&key("model"))?.to_owned(),
+        pre: text("pre"),
+        tokens: strings("tokens")?,
+        scores: numbers("scores").map(|all| all.filter_map(|score| score.as_f32()).collect()),
+        token_types: numbers("token_type").map(|all| {
+            all.map(|kind| kind.as_i64().and_then(|kind| i32::try_from(kind).ok()).unwrap_or(1))
+                .collect()
+        }),
+        merges: get("merges").is_some().then(|| strings("merges")).transpose()?,
+        bos: id("bos_token_id"),
+        eos: id("eos_token_id"),
+        eot: id("eot_token_id"),
+        unknown: id("unknown_token_id"),
+        padding: id("padding_token_id"),
+        add_bos: flag("add_bos_token"),
+        add_eos: flag("add_eos_token"),
+        add_space_prefix: flag("add_space_prefix"),
+        remove_extra_whitespaces: flag("remove_extra_whitespaces"),
+        precompiled_charsmap: numbers("precompiled_charsmap")
+            .map(|all| all.filter_map(|byte| byte.as_i64()).map(|byte| byte as u8).collect()),
+        chat_template: metadata
+            .get("tokenizer.chat_template")
+            .and_then(|template| template.as_str())
+            .map(str::to_owned),
+    })
+}
