@@ -147,17 +147,16 @@ fn a_cut_prompt_and_decoding_give_the_same_bits_on_every_instruction_set() {
         kinds(heads, &mut |how| {
             let whole = bits(&case.run(&kernels(Isa::Scalar, 1), how, &[150]));
             for isa in Isa::available() {
-                let fast = isa != Isa::Scalar;
-                for cut in [1, 3, 16, 64, 65] {
-                    let threads = 1 + cut % 3;
-                    let out = case.run(&kernels(isa, threads), how, &[cut, 150 - cut]);
+                // The definition is slow: one cut that splits a page says enough about it.
+                let cuts: &[usize] = if isa == Isa::Scalar { &[65] } else { &[1, 3, 16, 64, 65] };
+                for &cut in cuts {
+                    let out = case.run(&kernels(isa, 1 + cut % 3), how, &[cut, 150 - cut]);
                     assert_eq!(bits(&out), whole, "{layout:?} {how:?} cut at {cut} {isa:?}");
                 }
-                if fast {
-                    let out = case.run(&kernels(isa, 2), how, &[1; 150]);
-                    assert_eq!(bits(&out), whole, "{layout:?} {how:?} decoded on {isa:?}");
-                }
             }
+            let best = *Isa::available().last().expect("scalar is always there");
+            let out = case.run(&kernels(best, 2), how, &[1; 150]);
+            assert_eq!(bits(&out), whole, "{layout:?} {how:?} decoded");
         });
     }
 }
