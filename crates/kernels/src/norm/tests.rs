@@ -16,7 +16,10 @@ fn bits(x: &[f32]) -> Vec<u32> {
 
 proptest! {
     #[test]
-    fn rms_norm_is_the_formula_and_the_same_bits_everywhere(cols in 1usize..70, seed in 0usize..99) {
+    fn rms_norm_is_the_formula_and_the_same_bits_everywhere(
+        cols in 1usize..70,
+        seed in 0usize..99,
+    ) {
         let (x, weight) = (row(cols, seed), row(cols, seed + 1));
         let mean = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / cols as f64;
         let mut all = Vec::new();
@@ -33,7 +36,10 @@ proptest! {
     }
 
     #[test]
-    fn layer_norm_is_the_formula_and_the_same_bits_everywhere(cols in 1usize..70, seed in 0usize..99) {
+    fn layer_norm_is_the_formula_and_the_same_bits_everywhere(
+        cols in 1usize..70,
+        seed in 0usize..99,
+    ) {
         let (x, weight, bias) = (row(cols, seed), row(cols, seed + 1), row(cols, seed + 2));
         let n = cols as f64;
         let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
