@@ -1,11 +1,11 @@
 //! Loads a golden case through the whole normal path.
 
 use crate::{checkpoint, golden};
+use baimo::source::Source;
 use baimo_engine::{
     Engine, EventKind, KvElement, Limits, Options, Request, RequestId, Runner, Sampling,
 };
-use baimo_labs::{Blueprint, GgufHeader, GgufTensors};
-use baimo_weights::{Checkpoint, Target};
+use baimo_weights::Target;
 use std::collections::BTreeMap;
 
 /// Positions of the caches in tests.
@@ -24,40 +24,20 @@ pub struct Outcome {
 pub fn load(case: &str, weights: Target) -> Runner {
     let gguf = golden::folder(case).join("model.gguf");
     let folder = tempfile::tempdir().expect("a folder for the checkpoint");
-    let (blueprint, checkpoint) = if gguf.exists() {
-        let checkpoint = Checkpoint::open(&gguf).expect("a GGUF file");
-        (blueprint_of(&checkpoint), checkpoint)
-    } else {
-        checkpoint::write(case, folder.path());
-        let config = golden::json(case, "config.json");
-        let checkpoint = Checkpoint::open(folder.path()).expect("a checkpoint");
-        (baimo_labs::blueprint(&config).expect("a page"), checkpoint)
+    let path = match gguf.exists() {
+        true => gguf,
+        false => {
+            checkpoint::write(case, folder.path());
+            folder.path().to_owned()
+        }
     };
+    let source = Source::open(path.to_str().expect("a path in UTF-8"))
+        .unwrap_or_else(|error| panic!("{case}: {error:#}"));
+    let checkpoint = source.checkpoint().expect("weights");
     let options =
         Options { weights, cache: KvElement::F32, positions: POSITIONS, threads: Some(2) };
-    Runner::load(blueprint, &checkpoint, &options, &mut |_| ())
+    Runner::load(source.blueprint().clone(), checkpoint, &options, &mut |_| ())
         .unwrap_or_else(|error| panic!("{case}: {error}"))
-}
-
-struct Tensors<'a>(&'a Checkpoint);
-
-impl GgufTensors for Tensors<'_> {
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.0.tensors().find(|tensor| tensor.name == name).map(|tensor| tensor.shape.clone())
-    }
-
-    fn floats(&self, name: &str) -> Option<Vec<f32>> {
-        self.0.tensor(name).ok().flatten().map(|tensor| tensor.to_f32())
-    }
-}
-
-/// The Blueprint of a GGUF file.
-pub fn blueprint_of(checkpoint: &Checkpoint) -> Blueprint {
-    let metadata = checkpoint.metadata().expect("a GGUF file").to_json(1000);
-    let metadata = metadata.as_object().expect("an object");
-    let tensors = Tensors(checkpoint);
-    let header = GgufHeader::new(metadata, &tensors).expect("an architecture");
-    header.blueprint().unwrap_or_else(|error| panic!("{}: {error}", checkpoint.path().display()))
 }
 
 /// An engine over a loaded case, which computes at most `span` tokens of a sequence at once.

@@ -54,10 +54,13 @@ pub struct Run {
     pub model: Option<String>,
     /// The prompt; without one, a chat (or the prompt is read from a pipe)
     pub prompt: Option<String>,
+    /// How the model is loaded and run
     #[command(flatten)]
     pub loading: Loading,
+    /// How tokens are chosen
     #[command(flatten)]
     pub sampling: SamplingFlags,
+    /// What the chat template is told
     #[command(flatten)]
     pub chat: ChatFlags,
     /// Gives the prompt to the model as it is, without the chat template
@@ -140,6 +143,7 @@ pub struct Logits {
     /// Numbers of cached keys and values: f16 or f32
     #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_kv)]
     pub kv: KvElement,
+    /// How the model is loaded and run
     #[command(flatten)]
     pub loading: Loading,
 }
@@ -164,6 +168,7 @@ pub struct Bench {
     /// Numbers of cached keys and values: f16 or f32
     #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
     pub kv: KvElement,
+    /// How the model is loaded and run
     #[command(flatten)]
     pub loading: Loading,
     /// Prints JSON
@@ -210,6 +215,7 @@ pub struct ChatTemplate {
     /// Leaves out the words that open the model's answer
     #[arg(long)]
     pub no_generation_prompt: bool,
+    /// What the chat template is told
     #[command(flatten)]
     pub chat: ChatFlags,
 }
