@@ -58,7 +58,7 @@ def same_length(rows, most=64):
 @torch.no_grad()
 def score(model, rows):
     """Sets each row's nll_answer and nll_all; returns the totals and the experts' loads."""
-    loads = [torch.zeros(moe.experts) for moe in model.mixtures()]
+    loads = [torch.zeros(moe.experts, dtype=torch.float64) for moe in model.mixtures()]
     ahead, ahead_count = 0.0, 0
     for group in same_length(rows):
         ids = torch.tensor([row["ids"] for row in group])

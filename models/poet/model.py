@@ -221,11 +221,17 @@ class Poet(nn.Module):
 
     def forward(self, ids):
         """The states after the final norm, [batch, length, hidden]; the head is `logits`."""
+        return self.with_state(ids, 0)[0]
+
+    def with_state(self, ids, index):
+        """`forward`, and what layer `index` gave."""
         length = ids.shape[1]
         x = self.embed_tokens(ids)
+        states = []
         for layer in self.layers:
             x = layer(x, self.cos[:length], self.sin[:length])
-        return self.norm(x)
+            states.append(x)
+        return self.norm(x), states[index]
 
     def predict(self, hidden, ids):
         """The prediction layer's states: row i knows tokens 0..=i+1. [batch, length - 1, hidden]"""

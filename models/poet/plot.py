@@ -1,4 +1,7 @@
-"""Draws the loss curve of a run: python plot.py --log run/log.jsonl --out loss.png"""
+"""Draws the loss curve of a run: python plot.py --log run/log.jsonl --out loss.png
+
+Several logs are the parts of one run, each resumed from the one before.
+"""
 
 import argparse
 import json
@@ -12,10 +15,14 @@ from matplotlib import pyplot
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", type=pathlib.Path, required=True)
+    parser.add_argument("--log", type=pathlib.Path, nargs="+", required=True, help="in order")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     options = parser.parse_args()
-    records = [json.loads(line) for line in options.log.read_text().splitlines()]
+    records, done = [], 0
+    for log in options.log:
+        part = [json.loads(line) for line in log.read_text().splitlines()]
+        records += [{**record, "step": record["step"] + done} for record in part]
+        done = records[-1]["step"]
     figure, axes = pyplot.subplots(figsize=(7, 4))
     for key, label in (("loss", "next token, training (running mean)"),
                        ("mtp_loss", "token after next, training (running mean)"),
