@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Marks a byte that has no token. Only bytes that no UTF-8 text contains may be so marked.
+/// Marks a byte that has no token.
 pub(crate) const NO_TOKEN: u32 = u32::MAX;
 
 /// Words up to this many symbols are merged by scanning: no allocation, and quicker than a heap.
@@ -27,7 +27,7 @@ const NEVER: Merge = Merge { rank: u32::MAX, id: NO_TOKEN };
 /// The symbols that a word starts as.
 #[derive(Debug)]
 pub(crate) enum Alphabet {
-    /// Every byte is a token.
+    /// Bytes are tokens; one that is not is left out, as its vocabulary was trained to.
     Bytes(Box<[u32; 256]>),
     /// Characters are tokens; one that is not becomes its bytes' tokens, else the unknown token.
     Characters {
@@ -66,7 +66,10 @@ impl Bpe {
 
     fn symbols(&self, word: &str, out: &mut Vec<u32>) {
         match &self.alphabet {
-            Alphabet::Bytes(ids) => out.extend(word.bytes().map(|byte| ids[byte as usize])),
+            Alphabet::Bytes(ids) => {
+                let ids = word.bytes().map(|byte| ids[byte as usize]);
+                out.extend(ids.filter(|id| *id != NO_TOKEN));
+            }
             Alphabet::Characters { ids, bytes, unknown, fuse_unknown } => {
                 let mut after_unknown = false;
                 for character in word.chars() {

@@ -32,7 +32,12 @@ pub(crate) struct Pipeline {
 #[derive(Debug)]
 pub(crate) enum Model {
     Bpe(Bpe),
-    Unigram(Box<Unigram>),
+    Unigram {
+        model: Box<Unigram>,
+        unknown: u32,
+        /// The tokens of bytes, which stand for what is unknown.
+        bytes: Option<Box<[u32; 256]>>,
+    },
 }
 
 /// Where SentencePiece puts the space that words begin with.
@@ -107,11 +112,18 @@ impl Pipeline {
                     }
                 })
             }
-            Model::Unigram(unigram) => {
-                let tokens = unigram
+            Model::Unigram { model, unknown, bytes } => {
+                let tokens = model
                     .tokenize(text)
                     .map_err(|cause| Error::Encode { cause: cause.to_string() })?;
-                out.extend(tokens.into_iter().map(|token| token.id));
+                for token in tokens {
+                    match bytes {
+                        Some(bytes) if token.id == *unknown => {
+                            out.extend(token.value.bytes().map(|byte| bytes[byte as usize]));
+                        }
+                        _ => out.push(token.id),
+                    }
+                }
                 Ok(())
             }
         }
@@ -134,7 +146,8 @@ impl Normalizer {
                 }
                 if *squeeze {
                     let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
-                    text = Cow::Owned(words.join(" "));
+                    // SentencePiece strips the end after it has written spaces as `▁`.
+                    text = Cow::Owned(words.join(" ").trim_end_matches([' ', SPACE]).to_owned());
                 }
                 let prefixed = match prefix {
                     SpacePrefix::Never => false,

@@ -48,10 +48,11 @@ impl EncodeOptions {
 }
 
 impl Tokenizer {
-    /// Appends nothing, drops nothing: the ids of `text`.
+    /// The ids of `text`.
     ///
     /// # Errors
-    /// Only if a pattern of the tokenizer's file takes unreasonably long on this text.
+    /// Only where a pattern of the tokenizer's file runs out of its limits: on a million spaces in
+    /// a row, say.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>> {
         let mut ids = if options.bos { self.prefix.clone() } else { Vec::new() };
         match &self.engine {

@@ -3,7 +3,7 @@
 use super::huggingface::{byte_alphabet, merge_table};
 use super::sentencepiece::{Kind, Pieces, build, has_space};
 use crate::added::{AddedToken, AddedTokens};
-use crate::bpe::Bpe;
+use crate::bpe::{Alphabet, Bpe};
 use crate::error::{Error, Result};
 use crate::patterns::{PreTokenizer, pre_tokenizer, pre_tokenizer_names};
 use crate::pipeline::{Model, Normalizer, Pipeline, SpacePrefix};
@@ -163,8 +163,7 @@ fn byte_level(
     };
     let pairs = merges.iter().map(|m| split(m).map(|(end, start)| (&m[..end], &m[start..])));
     let pairs = merge_table(FILE, "tokenizer.ggml.merges", pairs, &ids)?;
-    let alphabet = byte_alphabet(&ids)
-        .ok_or_else(|| wrong("tokenizer.ggml.tokens lacks single bytes".to_owned()))?;
+    let alphabet = Alphabet::Bytes(byte_alphabet(&ids));
     let whole = |(token, id): (&&str, &u32)| (bytes_of_byte_level(token).into_boxed_slice(), *id);
     let whole = pre.whole_words.then(|| ids.iter().map(whole).collect());
     let pipeline = Pipeline {

@@ -13,7 +13,8 @@ use crate::pipeline::{Model, Normalizer, Pipeline, SpacePrefix};
 use crate::split::Splitter;
 use crate::tokenizer::{Engine, Tokenizer};
 use crate::vocabulary::{
-    Vocabulary, byte_of_fallback, bytes_of_byte_level, bytes_of_sentencepiece, is_in_utf8,
+    Vocabulary, byte_of_fallback, byte_of_printable, bytes_of_byte_level, bytes_of_sentencepiece,
+    is_in_utf8,
 };
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -249,7 +250,7 @@ fn bpe(file: &str, model: &Value, byte_level: bool) -> Result<Option<Bpe>> {
     for (token, id) in model["vocab"].as_object().into_iter().flatten() {
         ids.insert(token, token_id(file, token, id)?);
     }
-    let alphabet = if byte_level { byte_alphabet(&ids) } else { characters(model, &ids) };
+    let alphabet = if byte_level { whole_byte_alphabet(&ids) } else { characters(model, &ids) };
     let Some(alphabet) = alphabet else {
         return Ok(None);
     };
@@ -263,18 +264,22 @@ fn bpe(file: &str, model: &Value, byte_level: bool) -> Result<Option<Bpe>> {
     Ok(Some(Bpe { alphabet, pairs, whole }))
 }
 
-/// The tokens of single bytes, if every byte of UTF-8 has one.
-pub(crate) fn byte_alphabet(ids: &FxHashMap<&str, u32>) -> Option<Alphabet> {
+/// The tokens of single bytes. Vocabularies trained without a whole alphabet lack some.
+pub(crate) fn byte_alphabet(ids: &FxHashMap<&str, u32>) -> Box<[u32; 256]> {
     let mut alphabet = Box::new([NO_TOKEN; 256]);
     for character in '\0'..='\u{143}' {
         let mut buffer = [0; 4];
-        let token: &str = character.encode_utf8(&mut buffer);
-        if let (Some(byte), Some(id)) =
-            (crate::vocabulary::byte_of_printable(character), ids.get(token))
-        {
+        let id = ids.get(&*character.encode_utf8(&mut buffer));
+        if let (Some(byte), Some(id)) = (byte_of_printable(character), id) {
             alphabet[byte as usize] = *id;
         }
     }
+    alphabet
+}
+
+/// The same, if every byte of UTF-8 has a token: what to do without one is the library's affair.
+fn whole_byte_alphabet(ids: &FxHashMap<&str, u32>) -> Option<Alphabet> {
+    let alphabet = byte_alphabet(ids);
     let whole = (0..=255u8).all(|b| !is_in_utf8(b) || alphabet[b as usize] != NO_TOKEN);
     whole.then_some(Alphabet::Bytes(alphabet))
 }

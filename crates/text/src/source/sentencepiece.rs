@@ -186,17 +186,33 @@ pub(crate) fn build(pieces: Pieces) -> Result<Tokenizer> {
 }
 
 fn unigram(pieces: &Pieces) -> Result<Model> {
-    let unknown = pieces.list.iter().position(|(_, _, kind)| *kind == Kind::Unknown);
-    let bytes = pieces.list.iter().any(|(_, _, kind)| *kind == Kind::Byte);
+    let wrong = |fault: String| Error::malformed(&pieces.file, fault, DAMAGED);
+    let unknown = unknown(pieces).ok_or_else(|| wrong("there is no unknown piece".to_owned()))?;
     // Only normal pieces are part of text; the others keep their id and can never be chosen.
     let entry = |(text, score, kind): &(String, f32, Kind)| match kind {
-        Kind::Control | Kind::Unused => (String::new(), f64::from(*score)),
-        _ => (text.clone(), f64::from(*score)),
+        Kind::Normal | Kind::UserDefined => (text.clone(), f64::from(*score)),
+        Kind::Unknown | Kind::Control | Kind::Unused | Kind::Byte => (String::new(), 0.0),
     };
     let list: Vec<_> = pieces.list.iter().map(entry).collect();
-    let model = Unigram::from(list, unknown, bytes)
-        .map_err(|cause| Error::malformed(&pieces.file, cause.to_string(), DAMAGED))?;
-    Ok(Model::Unigram(Box::new(model)))
+    let model = Unigram::from(list, Some(unknown as usize), false)
+        .map_err(|cause| wrong(cause.to_string()))?;
+    Ok(Model::Unigram { model: Box::new(model), unknown, bytes: byte_pieces(pieces) })
+}
+
+fn unknown(pieces: &Pieces) -> Option<u32> {
+    let position = pieces.list.iter().position(|(_, _, kind)| *kind == Kind::Unknown)?;
+    Some(position as u32)
+}
+
+/// The pieces of single bytes, if the vocabulary has them all.
+fn byte_pieces(pieces: &Pieces) -> Option<Box<[u32; 256]>> {
+    let mut bytes = Box::new([NO_TOKEN; 256]);
+    for (id, (text, _, kind)) in pieces.list.iter().enumerate() {
+        if let Some(byte) = byte_of_fallback(text).filter(|_| *kind == Kind::Byte) {
+            bytes[byte as usize] = id as u32;
+        }
+    }
+    (!bytes.contains(&NO_TOKEN)).then_some(bytes)
 }
 
 fn bpe(pieces: &Pieces) -> Bpe {
@@ -216,15 +232,7 @@ fn bpe(pieces: &Pieces) -> Bpe {
         characters.next().filter(|_| characters.next().is_none()).map(|c| (c, id as u32))
     };
     let ids: FxHashMap<char, u32> = normal.filter_map(single).collect();
-    let mut bytes = Box::new([NO_TOKEN; 256]);
-    for (id, (text, _, kind)) in pieces.list.iter().enumerate() {
-        if let Some(byte) = byte_of_fallback(text).filter(|_| *kind == Kind::Byte) {
-            bytes[byte as usize] = id as u32;
-        }
-    }
-    let bytes = (!bytes.contains(&NO_TOKEN)).then_some(bytes);
-    let unknown = pieces.list.iter().position(|(_, _, kind)| *kind == Kind::Unknown);
-    let unknown = unknown.map(|id| id as u32);
+    let (bytes, unknown) = (byte_pieces(pieces), unknown(pieces));
     let alphabet = Alphabet::Characters { ids, bytes, unknown, fuse_unknown: true };
     Bpe { alphabet, pairs, whole: None }
 }

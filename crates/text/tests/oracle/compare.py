@@ -25,6 +25,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from make_lines import lines  # noqa: E402
 
 FAILED = []
+KIMI = "|".join([
+    r"[\p{Han}]+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
+    r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])
 
 
 def package(name):
@@ -179,6 +184,12 @@ def main(binary, count=10_000):
                                  special_tokens={text: i for i, text in qwen.SPECIAL_TOKENS})
     ranked = ranks_folder(folder / "qwen", resources / "qwen.tiktoken", "qwen.tiktoken", "QWenTokenizer")
     compare_ranks(binary, "qwen.tiktoken", ranked, encoding, True, texts)
+
+    names = {"[BOS]": len(ranks), "[EOS]": len(ranks) + 1, "<|im_end|>": len(ranks) + 2}
+    han = tiktoken.Encoding("han", pat_str=KIMI, mergeable_ranks=ranks, special_tokens=names)
+    added = {str(i): {"content": text, "special": True} for text, i in names.items()}
+    ranked = ranks_folder(folder / "han", resources / "qwen.tiktoken", "tiktoken.model", "TikTokenTokenizer", added)
+    compare_ranks(binary, "the same ranks, Kimi's pattern", ranked, han, False, texts)
 
     specials = [(text, not text.startswith(("<think", "</", "<tool"))) for _, text in qwen.SPECIAL_TOKENS]
     made = json_of_ranks(folder / "qwen2", ranks, qwen.PAT_STR, specials)

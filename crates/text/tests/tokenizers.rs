@@ -1,0 +1,252 @@
+//! Tiny tokenizers of every kind, against the ids that the kind's own library gives.
+//! `tests/oracle/make_fixtures.py` trained them and wrote the ids.
+
+use baimo_text::{Decoder, EncodeOptions, Error, GgufVocabulary, Tokenizer};
+use proptest::prelude::*;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const KINDS: [&str; 7] = [
+    "byte_level",
+    "ranks_nfc",
+    "ranks_han",
+    "sentencepiece_bpe",
+    "sentencepiece_unigram",
+    "sentencepiece_json",
+    "unigram_json",
+];
+
+fn folder(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizers").join(kind)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn lines(kind: &str) -> Vec<(String, Vec<u32>)> {
+    serde_json::from_value(json(&folder(kind).join("lines.json"))).unwrap()
+}
+
+/// How many lines differ, and the first that does.
+fn differences(tokenizer: &Tokenizer, lines: &[(String, Vec<u32>)]) -> Vec<String> {
+    let different = |(text, ids): &&(String, Vec<u32>)| {
+        tokenizer.encode(text, EncodeOptions::TEMPLATE).unwrap() != *ids
+    };
+    let describe = |(text, ids): &(String, Vec<u32>)| {
+        let found = tokenizer.encode(text, EncodeOptions::TEMPLATE).unwrap();
+        format!("{text:?}\nfound  {found:?}\nwanted {ids:?}")
+    };
+    lines.iter().filter(different).map(describe).collect()
+}
+
+#[test]
+fn every_kind_gives_the_ids_of_its_own_library() {
+    for kind in KINDS {
+        let tokenizer = Tokenizer::from_folder(folder(kind)).unwrap();
+        let lines = lines(kind);
+        assert!(lines.len() > 150, "{kind} has {} lines", lines.len());
+        let different = differences(&tokenizer, &lines);
+        assert!(different.is_empty(), "{kind}: {}\n{}", different.len(), different[0]);
+    }
+}
+
+fn gguf_of_pieces(kind: &str) -> GgufVocabulary {
+    let json = json(&folder(kind).join("gguf.json"));
+    GgufVocabulary {
+        model: json["model"].as_str().unwrap().to_owned(),
+        tokens: serde_json::from_value(json["tokens"].clone()).unwrap(),
+        scores: serde_json::from_value(json["scores"].clone()).unwrap(),
+        token_types: serde_json::from_value(json["token_type"].clone()).unwrap(),
+        bos: Some(1),
+        eos: Some(2),
+        ..GgufVocabulary::default()
+    }
+}
+
+fn gguf_of_merges() -> GgufVocabulary {
+    let json = json(&folder("byte_level").join("tokenizer.json"));
+    let vocab = json["model"]["vocab"].as_object().unwrap();
+    let added = json["added_tokens"].as_array().unwrap();
+    let mut tokens = vec![String::new(); vocab.len() + added.len()];
+    let mut token_types = vec![1; tokens.len()];
+    for (token, id) in vocab {
+        tokens[id.as_u64().unwrap() as usize] = token.clone();
+    }
+    for token in added {
+        let id = token["id"].as_u64().unwrap() as usize;
+        tokens[id] = token["content"].as_str().unwrap().to_owned();
+        token_types[id] = if token["special"] == true { 3 } else { 4 };
+    }
+    let merges = json["model"]["merges"].as_array().unwrap().iter();
+    let join =
+        |merge: &Value| format!("{} {}", merge[0].as_str().unwrap(), merge[1].as_str().unwrap());
+    GgufVocabulary {
+        model: "gpt2".to_owned(),
+        pre: Some("qwen2".to_owned()),
+        tokens,
+        token_types: Some(token_types),
+        merges: Some(merges.map(join).collect()),
+        ..GgufVocabulary::default()
+    }
+}
+
+#[test]
+fn a_vocabulary_in_gguf_gives_the_ids_it_gives_in_its_own_file() {
+    let merged = Tokenizer::from_gguf(&gguf_of_merges()).unwrap();
+    // GGUF has no place for the strip options that `</think>` has in the JSON file.
+    let lines: Vec<_> =
+        lines("byte_level").into_iter().filter(|(text, _)| !text.contains("</think>")).collect();
+    assert_eq!(differences(&merged, &lines), Vec::<String>::new());
+    let pieces = Tokenizer::from_gguf(&gguf_of_pieces("sentencepiece_bpe")).unwrap();
+    // In GGUF `<think>` is found before spaces are, so text after it begins with one.
+    let lines: Vec<_> = self::lines("sentencepiece_bpe")
+        .into_iter()
+        .filter(|(text, _)| !text.contains("<think>"))
+        .collect();
+    assert_eq!(differences(&pieces, &lines), Vec::<String>::new());
+}
+
+#[test]
+fn what_stands_around_the_vocabulary_is_read_too() {
+    let tokenizer = Tokenizer::from_folder(folder("byte_level")).unwrap();
+    let (start, end) = (
+        tokenizer.special_id("<|im_start|>").unwrap(),
+        tokenizer.special_id("<|im_end|>").unwrap(),
+    );
+    assert_eq!(tokenizer.eos(), [end, tokenizer.special_id("<|endoftext|>").unwrap()]);
+    assert!(tokenizer.is_special(end) && !tokenizer.is_special(0));
+    assert!(!tokenizer.is_special(tokenizer.special_id("<think>").unwrap()));
+    assert_eq!(tokenizer.token_text(end).as_deref(), Some("<|im_end|>"));
+    assert_eq!(tokenizer.token_bytes(tokenizer.vocab_size() as u32), None);
+    let prompt = tokenizer.encode("a", EncodeOptions::PROMPT).unwrap();
+    assert_eq!((prompt[0], prompt.len()), (start, 2));
+    let plain = tokenizer.encode("<|im_end|>", EncodeOptions::default()).unwrap();
+    assert!(!plain.contains(&end));
+    assert_eq!(tokenizer.decode(&plain, true).unwrap(), "<|im_end|>");
+    assert_eq!(tokenizer.decode(&[end, start], true).unwrap(), "");
+    let gguf = GgufVocabulary { add_bos: Some(true), ..gguf_of_pieces("sentencepiece_bpe") };
+    let prompt = Tokenizer::from_gguf(&gguf).unwrap().encode("", EncodeOptions::PROMPT).unwrap();
+    assert_eq!(prompt, [1]);
+}
+
+#[test]
+fn text_comes_back_from_its_ids() {
+    for kind in KINDS.into_iter().filter(|kind| *kind != "unigram_json") {
+        let tokenizer = Tokenizer::from_folder(folder(kind)).unwrap();
+        // A normalized character does not come back as it was, nor white space that was stripped.
+        let lossless = ["Hello, 世界! 👋", " two  spaces\n\n", "fn main() {\n\treturn 1;\n}", ""];
+        for text in lossless.iter().filter(|_| kind != "sentencepiece_unigram") {
+            let ids = tokenizer.encode(text, EncodeOptions::TEMPLATE).unwrap();
+            assert_eq!(tokenizer.decode(&ids, false).unwrap(), *text, "{kind}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_stream_is_the_whole_decode_in_portions(
+        seeds in prop::collection::vec(any::<u32>(), 0..60),
+        skip_special in any::<bool>(),
+    ) {
+        for kind in KINDS {
+            let tokenizer = Arc::new(Tokenizer::from_folder(folder(kind)).unwrap());
+            let known = |id: &u32| tokenizer.token_bytes(*id).is_some();
+            let size = tokenizer.vocab_size() as u32;
+            let ids: Vec<u32> = seeds.iter().map(|seed| seed % size).filter(known).collect();
+            let mut decoder = Decoder::new(tokenizer.clone(), skip_special);
+            let mut streamed = String::new();
+            for id in &ids {
+                streamed += &decoder.push(*id).unwrap();
+            }
+            streamed += &decoder.finish();
+            prop_assert_eq!(&streamed, &tokenizer.decode(&ids, skip_special).unwrap());
+            // The definition: all bytes at once.
+            let shown = ids.iter().filter(|id| !(skip_special && tokenizer.is_special(**id)));
+            let bytes: Vec<u8> =
+                shown.flat_map(|id| tokenizer.token_bytes(*id).unwrap()).copied().collect();
+            let whole = String::from_utf8_lossy(&bytes);
+            let sentencepiece = kind.starts_with("sentencepiece") || kind == "unigram_json";
+            let wanted = whole.strip_prefix(' ').filter(|_| sentencepiece).unwrap_or(&whole);
+            prop_assert_eq!(streamed, wanted);
+        }
+    }
+
+    #[test]
+    fn no_text_and_no_id_can_panic(text in any::<String>(), id in any::<u32>()) {
+        for kind in ["byte_level", "sentencepiece_unigram", "unigram_json"] {
+            let tokenizer = Tokenizer::from_folder(folder(kind)).unwrap();
+            for options in [EncodeOptions::PROMPT, EncodeOptions::default()] {
+                let ids = tokenizer.encode(&text, options).unwrap();
+                tokenizer.decode(&ids, true).unwrap();
+            }
+            let decoded = tokenizer.decode(&[id], false);
+            prop_assert_eq!(decoded.is_ok(), tokenizer.token_bytes(id).is_some());
+        }
+    }
+}
+
+/// Copies a fixture, changes one file, and gives the error that reading it is.
+fn error_of(kind: &str, file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Error {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder(kind)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = copy.path().join(file);
+    std::fs::write(&path, change(std::fs::read(&path).unwrap())).unwrap();
+    Tokenizer::from_folder(copy.path()).unwrap_err()
+}
+
+fn replaced(from: &str, to: &str) -> impl Fn(Vec<u8>) -> Vec<u8> {
+    move |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(from));
+        text.replacen(from, to, 1).into_bytes()
+    }
+}
+
+#[test]
+fn a_damaged_file_is_an_error_that_names_it() {
+    let cut = |bytes: Vec<u8>| bytes[..bytes.len() * 2 / 3].to_vec();
+    let files = [
+        ("byte_level", "tokenizer.json"),
+        ("ranks_nfc", "tiny.tiktoken"),
+        ("sentencepiece_bpe", "tokenizer.model"),
+        ("unigram_json", "tokenizer.json"),
+        ("byte_level", "tokenizer_config.json"),
+    ];
+    for (kind, file) in files {
+        let message = error_of(kind, file, cut).to_string();
+        assert!(message.contains(file) && message.contains("hint"), "{message}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(Tokenizer::from_folder(&empty), Err(Error::NoTokenizer { .. })));
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    let class = replaced("QWenTokenizer", "OtherTokenizer");
+    let message = error_of("ranks_nfc", "tokenizer_config.json", class).to_string();
+    assert!(message.contains("OtherTokenizer") && message.contains("tokenizer_class"), "{message}");
+    let merge = |bytes: Vec<u8>| {
+        let mut json: Value = serde_json::from_slice(&bytes).unwrap();
+        json["model"]["merges"][3] = serde_json::json!(["a", "no such token"]);
+        json.to_string().into_bytes()
+    };
+    let message = error_of("byte_level", "tokenizer.json", merge).to_string();
+    assert!(message.contains("merges[3]") && message.contains("no such token"), "{message}");
+    let id = replaced("\"!\":", "\"!\":4000000000,\"unused\":");
+    let message = error_of("byte_level", "tokenizer.json", id).to_string();
+    assert!(message.contains("4000000000"), "{message}");
+    let pre = GgufVocabulary { pre: Some("unheard-of".to_owned()), ..gguf_of_merges() };
+    let message = Tokenizer::from_gguf(&pre).unwrap_err().to_string();
+    assert!(message.contains("unheard-of") && message.contains("qwen2"), "{message}");
+    let model = GgufVocabulary { model: "bert".to_owned(), ..gguf_of_merges() };
+    assert!(Tokenizer::from_gguf(&model).unwrap_err().to_string().contains("bert"));
+    let short = GgufVocabulary { token_types: Some(vec![1]), ..gguf_of_merges() };
+    assert!(Tokenizer::from_gguf(&short).unwrap_err().to_string().contains("token_type"));
+}
