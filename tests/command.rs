@@ -1,0 +1,154 @@
+//! The command's contract, as scripts of others rely on it.
+
+use baimo_tests::run::Outcome;
+use baimo_tests::{checkpoint, golden, run};
+use serde_json::Value;
+
+fn baimo(arguments: &[&str]) -> Outcome {
+    run::run(env!("CARGO_BIN_EXE_baimo"), arguments, "")
+}
+
+/// The path of a golden GGUF file.
+fn gguf(case: &str) -> String {
+    let path = golden::folder(&format!("gguf/{case}")).join("model.gguf");
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+fn json(outcome: &Outcome) -> Value {
+    assert!(outcome.success, "{outcome:?}");
+    serde_json::from_str(&outcome.stdout).expect("one JSON value on stdout")
+}
+
+#[test]
+fn logits_prints_one_object_with_the_reference_numbers() {
+    for case in ["qwen3", "deepseek_v3_fp8"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        checkpoint::write(case, folder.path());
+        let reference = golden::json(case, "golden.json");
+        let ids: Vec<String> =
+            reference["ids"].as_array().unwrap().iter().map(Value::to_string).collect();
+        let model = folder.path().to_str().unwrap();
+        let (ids, at) = (ids.join(","), "1,2,7,24,40");
+        let arguments = ["--ids", &ids, "--at", at, "--greedy", "16", "--weights", "f32"];
+        let found = json(&baimo(&[&["logits", model], &arguments[..]].concat()));
+        assert_eq!(found["greedy"], reference["greedy"], "{case}");
+        for entry in reference["logits"].as_array().unwrap() {
+            let found = found["logits"][entry["len"].to_string()].as_array().unwrap();
+            let wanted = entry["logits"].as_array().unwrap();
+            assert_eq!(found.len(), wanted.len());
+            let number = |value: &Value| value.as_f64().unwrap();
+            let largest = wanted.iter().map(|logit| number(logit).abs()).fold(0.0, f64::max);
+            for (found, wanted) in found.iter().zip(wanted) {
+                assert!((number(found) - number(wanted)).abs() <= 1e-3 * largest, "{case}");
+            }
+        }
+    }
+}
+
+#[test]
+fn run_prints_the_answer_and_nothing_else() {
+    let model = gguf("llama");
+    let flags = ["--temperature", "0", "--max-tokens", "12"];
+    let raw = baimo(&[&["run", &model, "hello the", "--raw"], &flags[..]].concat());
+    assert!(raw.success, "{raw:?}");
+    assert!(raw.stdout.ends_with('\n') && raw.stdout.trim().len() > 3, "{raw:?}");
+    assert!(raw.stderr.contains("tokens/s"), "{raw:?}");
+    let again = baimo(&[&["run", &model, "hello the", "--raw"], &flags[..]].concat());
+    assert_eq!(raw.stdout, again.stdout);
+    let templated = baimo(&[&["run", &model, "hello the"], &flags[..]].concat());
+    assert!(templated.success && templated.stdout != raw.stdout, "{templated:?}");
+}
+
+#[test]
+fn run_reads_its_prompt_from_a_pipe() {
+    let model = gguf("llama");
+    let flags = ["--raw", "--temperature", "0", "--max-tokens", "12"];
+    let given = baimo(&[&["run", &model, "hello"], &flags[..]].concat());
+    let program = env!("CARGO_BIN_EXE_baimo");
+    let piped = run::run(program, &[&["run", &model], &flags[..]].concat(), "hello");
+    assert!(piped.success, "{piped:?}");
+    assert_eq!(piped.stdout, given.stdout);
+}
+
+#[test]
+fn a_seed_repeats_an_answer_and_a_stop_string_ends_it() {
+    let model = gguf("qwen3_moe");
+    let flags = ["--raw", "--temperature", "1", "--max-tokens", "40", "--seed"];
+    let with = |seed: &str, more: &[&str]| {
+        let arguments = [&["run", &model, "the"], &flags[..], &[seed], more].concat();
+        let outcome = baimo(&arguments);
+        assert!(outcome.success, "{outcome:?}");
+        outcome.stdout
+    };
+    let answer = with("7", &[]);
+    assert_eq!(answer, with("7", &[]));
+    assert_ne!(answer, with("8", &[]));
+    let (middle, _) = answer.trim_end().char_indices().nth(10).expect("a longer answer");
+    let stop = &answer[middle..].chars().take(3).collect::<String>();
+    let cut = with("7", &["--stop", stop]);
+    assert_eq!(cut.trim_end_matches('\n'), &answer[..answer.find(stop).unwrap()]);
+}
+
+#[test]
+fn without_a_model_run_says_what_to_name() {
+    let outcome = baimo(&["run"]);
+    assert!(!outcome.success && outcome.stdout.is_empty(), "{outcome:?}");
+    assert!(outcome.stderr.contains("BAIMO_MODEL"), "{outcome:?}");
+}
+
+#[test]
+fn bench_prints_a_list_of_tests() {
+    let model = gguf("deepseek_v3");
+    let flags = ["-p", "16", "-n", "4", "-d", "0,8", "-t", "2", "-r", "2", "--json"];
+    let list = json(&baimo(&[&["bench", &model], &flags[..]].concat()));
+    let names: Vec<(&str, u64)> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|test| {
+            let rate = &test["tokens_per_second"];
+            let number = |key: &str| rate[key].as_f64().unwrap();
+            assert!(number("min") > 0.0 && number("min") <= number("median"));
+            assert!(number("median") <= number("max"));
+            (test["test"].as_str().unwrap(), test["depth"].as_u64().unwrap())
+        })
+        .collect();
+    assert_eq!(names, [("pp16", 0), ("tg4", 0), ("pp16", 8), ("tg4", 8)]);
+}
+
+#[test]
+fn show_draws_a_folder_that_has_only_a_config() {
+    let folder = golden::folder("deepseek_v3");
+    let outcome = baimo(&["show", folder.to_str().unwrap()]);
+    assert!(outcome.success, "{outcome:?}");
+    for part in ["latent attention, 4 heads", "16 experts, 4 active", "multi-token prediction"] {
+        assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
+    }
+    let report = json(&baimo(&["show", &gguf("deepseek_v3"), "--json"]));
+    assert_eq!(report["parameters"], 320_784);
+    assert!(report["weight_bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn tokenize_and_chat_template_print_ids_and_text() {
+    let model = gguf("llama");
+    let report = json(&baimo(&["tokenize", &model, "hello the", "--json"]));
+    assert_eq!(report["tokens"], serde_json::json!(["he", "ll", "o", " the"]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("messages.json");
+    std::fs::write(&file, r#"[{"role": "user", "content": "hi"}]"#).expect("a file to write");
+    let arguments = ["chat-template", &model, "--messages", file.to_str().unwrap()];
+    let rendered = baimo(&arguments);
+    assert_eq!((rendered.success, rendered.stdout.as_str()), (true, "user: hi\n"));
+}
+
+#[test]
+fn list_names_every_family() {
+    let outcome = baimo(&["list"]);
+    for lab in baimo_labs::LABS {
+        assert!(outcome.stdout.contains(lab.name), "{}", lab.name);
+        for family in lab.families {
+            assert!(outcome.stdout.contains(family.architecture), "{}", family.architecture);
+        }
+    }
+}
