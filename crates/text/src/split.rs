@@ -5,7 +5,7 @@ use fancy_regex::{Regex, RegexBuilder};
 
 /// How often a pattern may step back in one search. The patterns in use stay far below it on any
 /// text; a file with a pattern that explodes must not hang the engine.
-const BACKTRACK_MAX: usize = 100_000_000;
+const BACKTRACK_MAX: usize = 10_000_000;
 
 /// Patterns applied one after the other: each cuts the pieces that the one before left.
 ///

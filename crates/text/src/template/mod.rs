@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Instructions a template may take for one conversation. Long ones take a few million; a template
+/// Instructions a template may take for one conversation. Long ones take some million; a template
 /// that loops for ever must not hang the engine.
-const FUEL: u64 = 500_000_000;
+const FUEL: u64 = 50_000_000;
 
 /// A conversation, as a template sees it.
 #[derive(Clone, Debug, Default, PartialEq)]
