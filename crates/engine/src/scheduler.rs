@@ -91,7 +91,7 @@ impl Scheduler {
         if tokens > context {
             return Err(Refused::Context { tokens, context });
         }
-        let needed = (tokens + request.max_tokens).min(context);
+        let needed = tokens.saturating_add(request.max_tokens).min(context);
         if needed > capacity {
             return Err(Refused::Cache { needed, capacity });
         }
