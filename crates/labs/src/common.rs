@@ -9,10 +9,13 @@ use baimo_blueprint::{
     Tensor,
 };
 
+/// More layers than this, also of prediction layers, are a mistake and not a model.
+const LAYERS_MAX: usize = 4096;
+
 /// The frame around the layers: embedding, final norm, head, and what is set aside.
 pub fn decoder(c: &Config, layer: impl Fn(usize, &str) -> Result<Layer>) -> Result<Blueprint> {
     let (vocab, hidden) = (c.size("vocab_size")?, c.size("hidden_size")?);
-    let layers = c.size("num_hidden_layers")?;
+    let layers = c.at_most("num_hidden_layers", c.size("num_hidden_layers")?, LAYERS_MAX)?;
     let embedding = Tensor::new("model.embed_tokens.weight", [vocab, hidden]);
     let head = match c.flag_or("tie_word_embeddings", false)? {
         true => Linear { weight: embedding.clone(), bias: None },
@@ -36,7 +39,8 @@ pub fn decoder(c: &Config, layer: impl Fn(usize, &str) -> Result<Layer>) -> Resu
 
 /// Multi-token-prediction layers follow the last layer under its numbering.
 pub fn with_prediction_layers(c: &Config, mut blueprint: Blueprint) -> Result<Blueprint> {
-    let count = c.count_or("num_nextn_predict_layers", 0)?;
+    let key = "num_nextn_predict_layers";
+    let count = c.at_most(key, c.count_or(key, 0)?, LAYERS_MAX)?;
     let first = blueprint.layers.len();
     blueprint.set_aside.extend(
         (first..first + count)
@@ -106,7 +110,7 @@ pub fn softmax(c: &Config, prefix: &str, head_dim: usize) -> Result<Softmax> {
         v_dim: head_dim,
         scale: (1.0 / (head_dim as f64).sqrt()) as f32,
         window: None,
-        rope: Some(Rotation::read(c)?.partial(head_dim, 1.0, RopeStyle::Half)),
+        rope: Some(Rotation::read(c)?.partial(c, head_dim, 1.0, RopeStyle::Half)?),
         q: map("q_proj", heads * head_dim, hidden),
         k: map("k_proj", kv_heads * head_dim, hidden),
         v: map("v_proj", kv_heads * head_dim, hidden),

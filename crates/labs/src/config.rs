@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Sizes beyond this are absurd for any tensor dimension or count and are refused at the door.
-const SIZE_MAX: u64 = 1 << 32;
+/// Sizes beyond this are absurd for any tensor dimension or count and are refused at the door: a
+/// product of two still fits a machine word.
+const SIZE_MAX: u64 = (1 << 31) - 1;
 
 /// Keys that describe training, tooling or generation defaults and never change a forward pass.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -115,6 +116,14 @@ impl<'a> Config<'a> {
         Ok(found.unwrap_or(default))
     }
 
+    /// `count`, which was read from `key`, where no more than `max` make sense.
+    pub fn at_most(&self, key: &str, count: usize, max: usize) -> Result<usize> {
+        match count <= max {
+            true => Ok(count),
+            false => Err(self.unsupported(key, format!("at most {max}"))),
+        }
+    }
+
     /// A finite number, where there is one.
     pub fn float_option(&self, key: &str) -> Result<Option<f64>> {
         self.typed(key, NUMBER, Value::as_f64)
@@ -128,6 +137,14 @@ impl<'a> Config<'a> {
     /// A finite number, or `default` where the key is absent.
     pub fn float_or(&self, key: &str, default: f64) -> Result<f64> {
         Ok(self.float_option(key)?.unwrap_or(default))
+    }
+
+    /// A number above zero, or `default` where the key is absent.
+    pub fn positive_or(&self, key: &str, default: f64) -> Result<f64> {
+        match self.float_or(key, default)? {
+            number if number > 0.0 => Ok(number),
+            _ => Err(self.unsupported(key, "a number above zero")),
+        }
     }
 
     /// True or false, or `default` where the key is absent.
@@ -204,7 +221,7 @@ impl<'a> Config<'a> {
     }
 }
 
-const SIZE: &str = "a whole number from 1 to 4294967296";
+const SIZE: &str = "a whole number from 1 to 2147483647";
 const NUMBER: &str = "a number";
 
 fn kind(value: &Value) -> &'static str {

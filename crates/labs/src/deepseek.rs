@@ -87,6 +87,9 @@ fn latent(c: &Config, prefix: &str) -> Result<Mixer> {
     let outputs = heads * (nope_dim + rope_dim);
     let kv_up = |shape: [usize; 3], fold| Tensor::new(name("kv_b_proj.weight"), shape).folded(fold);
     let of = nope_dim + v_dim;
+    if !rope_dim.is_multiple_of(2) {
+        return Err(c.unsupported("qk_rope_head_dim", "an even number"));
+    }
     let rotation = Rotation::read(c)?;
     let scale = rotation.softmax_scale / ((nope_dim + rope_dim) as f64).sqrt();
     Ok(Mixer::Latent(Latent {

@@ -47,6 +47,17 @@ pub enum Error {
         /// What would run.
         wanted: String,
     },
+    /// Sizes whose product no machine could hold.
+    #[error(
+        "config asks for tensor `{tensor}` of {shape:?}: with it the model has more than 2^53 \
+         parameters\nhint: one of these sizes is wrong"
+    )]
+    TooLarge {
+        /// The first tensor that is too much.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// Keys the page did not read: their meaning is not known, so results could be wrong.
     #[error(
         "config has keys that the page of `{architecture}` does not read: {keys}\n\

@@ -7,14 +7,16 @@ use baimo_blueprint::{
     Activation, Experts, Ffn, GroupLimit, GroupScore, Linear, Router, Scores, Shared, Tensor,
 };
 
+/// More experts than this are a mistake and not a layer.
+const EXPERTS_MAX: usize = 65_536;
+
 /// Experts `{prefix}.mlp.experts.{e}` behind the router `{prefix}.mlp.gate`: softmax scores, taken
-/// as they are, and nothing shared. `count` of them, `active` a token.
-pub fn experts(c: &Config, prefix: &str, count: usize) -> Result<Experts> {
+/// as they are, and nothing shared. `count_key` says how many there are.
+pub fn experts(c: &Config, prefix: &str, count_key: &str) -> Result<Experts> {
     let (hidden, width) = (c.size("hidden_size")?, c.size("moe_intermediate_size")?);
-    let active = c.size("num_experts_per_tok")?;
-    if active > count {
-        return Err(c.unsupported("num_experts_per_tok", format!("at most {count}")));
-    }
+    let count = c.at_most(count_key, c.size(count_key)?, EXPERTS_MAX)?;
+    let key = "num_experts_per_tok";
+    let active = c.at_most(key, c.size(key)?, count)?;
     let map = |name: &str, outputs, inputs| {
         Tensor::new(format!("{prefix}.mlp.experts.{{e}}.{name}.weight"), [count, outputs, inputs])
     };
@@ -47,7 +49,7 @@ pub fn first_dense(
     finish: impl Fn(&mut Experts) -> Result<()>,
 ) -> Result<Ffn> {
     c.only("moe_layer_freq", 1)?;
-    let mut sparse = experts(c, prefix, c.size("n_routed_experts")?)?;
+    let mut sparse = experts(c, prefix, "n_routed_experts")?;
     sparse.router.scale = c.float_or("routed_scaling_factor", 1.0)? as f32;
     let shared = c.count_or("n_shared_experts", 0)?;
     if shared > 0 {
@@ -68,6 +70,9 @@ pub fn group_limit(c: &Config, score: GroupScore) -> Result<Option<GroupLimit>> 
     if experts % groups != 0 || kept > groups || (groups > 1 && experts / groups < 2) {
         return Err(c.unsupported("n_group", format!("a divisor of {experts}, not below {kept}")));
     }
+    // Experts outside the kept groups are never chosen.
+    let key = "num_experts_per_tok";
+    c.at_most(key, c.size(key)?, experts / groups * kept)?;
     Ok((groups > 1).then_some(GroupLimit { groups, kept, score }))
 }
 

@@ -134,7 +134,7 @@ impl<'a> GgufHeader<'a> {
         let (family, gguf) = self.family()?;
         let page = crate::family(family.architecture).expect("a family with GGUF files has a page");
         let config = self.config(family, &gguf)?;
-        let mut blueprint = page(&Config::new(&config)?)?;
+        let mut blueprint = crate::of_this_world(page(&Config::new(&config)?)?)?;
         if gguf.interleaved_qk {
             ropes(&mut blueprint).for_each(|rope| rope.style = RopeStyle::Interleaved);
         }
@@ -166,8 +166,8 @@ impl<'a> GgufHeader<'a> {
         for (key, names) in KEYS {
             let Some(value) = self.get(key) else { continue };
             // One value for all layers may be spelled as a list.
-            let value = match value.as_array() {
-                Some(list) if list.iter().all(|item| Some(item) == list.first()) => &list[0],
+            let value = match value.as_array().map(Vec::as_slice) {
+                Some([first, rest @ ..]) if rest.iter().all(|item| item == first) => first,
                 Some(_) | None => value,
             };
             names.iter().for_each(|name| {
@@ -188,8 +188,9 @@ impl<'a> GgufHeader<'a> {
         })?;
         let layers = blocks.saturating_sub(self.count("nextn_predict_layers").unwrap_or(0));
         config.insert("num_hidden_layers".into(), layers.into());
-        if let Some(shape) = self.tensors.shape("token_embd.weight") {
-            config.insert("vocab_size".into(), shape[0].into());
+        let embedding = self.tensors.shape("token_embd.weight");
+        if let Some(rows) = embedding.as_deref().and_then(<[usize]>::first) {
+            config.insert("vocab_size".into(), (*rows).into());
         }
         config.insert("tie_word_embeddings".into(), (!self.has_tensor("output.weight")).into());
         config.insert("attention_bias".into(), self.has_tensor("blk.0.attn_q.bias").into());

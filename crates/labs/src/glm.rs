@@ -1,11 +1,11 @@
 //! GLM 智谱 (Zhipu, Z.ai).
 //!
-//! | family  | mixer                                        | ffn                                 |
-//! |---------|----------------------------------------------|-------------------------------------|
-//! | GLM-4   | softmax, GQA, interleaved rope on half a head | dense, gate and up fused            |
-//! | GLM-4-0414 | as GLM-4, sandwich norms                  | as GLM-4, sandwich norms            |
-//! | GLM-4.5 | softmax, GQA, half-split rope on half a head, | dense first, then sigmoid experts  |
-//! |         | q and k norms optional                       | with selection bias and a shared FFN |
+//! | family     | mixer                                     | ffn                         |
+//! |------------|-------------------------------------------|-----------------------------|
+//! | GLM-4      | softmax, GQA, interleaved rope, half head | dense, gate and up fused    |
+//! | GLM-4-0414 | as GLM-4, sandwich norms                  | as GLM-4, sandwich norms    |
+//! | GLM-4.5    | softmax, GQA, half-split rope, half head, | dense first, then sigmoid   |
+//! |            | q and k norms optional                    | experts, bias, a shared FFN |
 
 use crate::common::{
     decoder, head_dim, norm, pre_norm, qk_normed, qkv_biased, softmax, swiglu,
@@ -86,7 +86,7 @@ fn attention(c: &Config, prefix: &str, style: RopeStyle) -> Result<Softmax> {
     let dim = head_dim(c)?;
     let mut mixer = softmax(c, prefix, dim)?;
     mixer = qkv_biased(mixer, prefix, c.flag_or("attention_bias", false)?);
-    mixer.rope = Some(Rotation::read(c)?.partial(dim, 0.5, style));
+    mixer.rope = Some(Rotation::read(c)?.partial(c, dim, 0.5, style)?);
     Ok(mixer)
 }
 

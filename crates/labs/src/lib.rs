@@ -76,8 +76,25 @@ pub fn blueprint(config: &Value) -> Result<Blueprint> {
     let config = Config::new(config)?;
     let architecture = architecture(&config)?;
     let family = family(&architecture).ok_or_else(|| unknown(&architecture))?;
-    let blueprint = family(&config)?;
+    let blueprint = of_this_world(family(&config)?)?;
     config.finish(&architecture)?;
+    Ok(blueprint)
+}
+
+/// Parameters beyond this are a mistake, and so few that counting their bytes never overflows.
+const PARAMETERS_MAX: usize = 1 << 53;
+
+/// Refuses a Blueprint whose tensors together are absurdly large.
+fn of_this_world(blueprint: Blueprint) -> Result<Blueprint> {
+    let mut parameters: usize = 0;
+    for tensor in blueprint.tensors() {
+        let shape = tensor.stored_shape();
+        let elements = shape.iter().try_fold(1, |product: usize, size| product.checked_mul(*size));
+        match elements.and_then(|elements| parameters.checked_add(elements)) {
+            Some(sum) if sum <= PARAMETERS_MAX => parameters = sum,
+            _ => return Err(Error::TooLarge { tensor: tensor.name.clone(), shape }),
+        }
+    }
     Ok(blueprint)
 }
 

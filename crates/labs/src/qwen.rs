@@ -108,7 +108,7 @@ fn sparse_or_dense(
     prefix: &str,
     finish: impl Fn(&mut Experts) -> Result<()>,
 ) -> Result<Ffn> {
-    let mut sparse = experts(c, prefix, c.size("num_experts")?)?;
+    let mut sparse = experts(c, prefix, "num_experts")?;
     sparse.router.renormalize = c.flag_or("norm_topk_prob", false)?;
     finish(&mut sparse)?;
     let (dense_only, step) = (c.counts("mlp_only_layers")?, c.size_or("decoder_sparse_step", 1)?);

@@ -20,10 +20,10 @@ impl Rotation {
     pub fn read(c: &Config) -> Result<Rotation> {
         let context = c.size("max_position_embeddings")?;
         let (parameters, scaling) = (c.part("rope_parameters")?, c.part("rope_scaling")?);
-        let mut theta = c.float_or("rope_theta", 10_000.0)?;
+        let mut theta = c.positive_or("rope_theta", 10_000.0)?;
         let mut partial = c.float_option("partial_rotary_factor")?;
         if let Some(part) = &parameters {
-            theta = part.float_or("rope_theta", theta)?;
+            theta = part.positive_or("rope_theta", theta)?;
             partial = part.float_option("partial_rotary_factor")?.or(partial);
         }
         let mut rotation =
@@ -37,7 +37,7 @@ impl Rotation {
 
     fn read_scaling(&mut self, part: &Config, context: usize) -> Result<()> {
         let (kind, plain) = (part.text_option("rope_type")?, part.text_option("type")?);
-        let factor = part.float_or("factor", 1.0)?;
+        let factor = part.positive_or("factor", 1.0)?;
         let original = part.size_or("original_max_position_embeddings", context)?;
         part.waive(&["rope_theta", "partial_rotary_factor"]);
         self.scaling = match kind.or(plain).unwrap_or("default") {
@@ -92,7 +92,18 @@ impl Rotation {
     }
 
     /// A rotation of the first part of a head: `partial_rotary_factor` of it, or `default`.
-    pub fn partial(&self, head_dim: usize, default: f64, style: RopeStyle) -> Rope {
-        self.rope((head_dim as f64 * self.partial.unwrap_or(default)) as usize, style)
+    pub fn partial(
+        &self,
+        c: &Config,
+        head_dim: usize,
+        default: f64,
+        style: RopeStyle,
+    ) -> Result<Rope> {
+        let dim = (head_dim as f64 * self.partial.unwrap_or(default)) as usize;
+        if dim == 0 || !dim.is_multiple_of(2) || dim > head_dim {
+            let wanted = format!("pairs to rotate within a head of {head_dim}, not {dim} numbers");
+            return Err(c.unsupported("partial_rotary_factor", wanted));
+        }
+        Ok(self.rope(dim, style))
     }
 }
