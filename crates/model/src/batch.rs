@@ -70,3 +70,6 @@ impl Batch {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,6 @@ fn llama3(kept: f64, factor: f64, low: f64, high: f64, original: f64) -> f64 {
         (1.0 - share) * kept / factor + share * kept
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,3 +148,6 @@ impl Shared {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

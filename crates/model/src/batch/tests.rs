@@ -1,0 +1,68 @@
+use super::*;
+
+/// Two sequences: three rows from position 62 on, which cross into a second page, and one row.
+fn batch() -> Batch {
+    Batch {
+        tokens: vec![0, 1, 2, 9],
+        spans: vec![
+            Span { first_row: 0, rows: 3, position: 62, pages: vec![4, 0] },
+            Span { first_row: 3, rows: 1, position: 0, pages: vec![7] },
+        ],
+        wanted: vec![2, 3],
+    }
+}
+
+#[test]
+fn positions_follow_the_spans() {
+    assert_eq!(batch().positions(), [62, 63, 64, 0]);
+    batch().check(10);
+}
+
+#[test]
+fn a_batch_of_nothing_is_sound() {
+    Batch::default().check(1);
+}
+
+#[test]
+#[should_panic(expected = "spans cover all rows")]
+fn a_row_outside_every_span_is_our_mistake() {
+    let mut batch = batch();
+    batch.tokens.push(1);
+    batch.check(10);
+}
+
+#[test]
+#[should_panic(expected = "spans cover the rows one after another")]
+fn spans_that_overlap_are_our_mistake() {
+    let mut batch = batch();
+    batch.spans[1].first_row = 2;
+    batch.check(10);
+}
+
+#[test]
+#[should_panic(expected = "a span has pages for all its rows")]
+fn a_missing_page_is_our_mistake() {
+    let mut batch = batch();
+    batch.spans[0].pages.pop();
+    batch.check(10);
+}
+
+#[test]
+#[should_panic(expected = "wanted rows exist")]
+fn logits_of_no_row_are_our_mistake() {
+    let mut batch = batch();
+    batch.wanted.push(4);
+    batch.check(10);
+}
+
+#[test]
+#[should_panic(expected = "tokens are checked where they come in")]
+fn a_token_outside_the_vocabulary_is_our_mistake() {
+    batch().check(9);
+}
+
+#[test]
+#[should_panic(expected = "logits are not whole rows")]
+fn logits_are_whole_rows() {
+    let _ = Logits::new(3, vec![0.0; 4]);
+}

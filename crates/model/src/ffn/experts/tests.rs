@@ -1,0 +1,136 @@
+use super::*;
+use baimo_blueprint as blueprint;
+use baimo_blueprint::{GroupLimit, GroupScore, Scores};
+use baimo_kernels::Format;
+use baimo_kernels::format::quantize;
+
+const HIDDEN: usize = 64;
+const WIDTH: usize = 32;
+const COUNT: usize = 8;
+
+/// Numbers in `[-1, 1)`: splitmix64.
+fn random(seed: u64, count: usize) -> Vec<f32> {
+    let number = |index: u64| {
+        let mut z = (seed << 32 | (index + 1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count as u64).map(number).collect()
+}
+
+fn matrix(seed: u64, format: Format, rows: usize, columns: usize) -> Matrix {
+    let mut builder = Matrix::builder(format, rows, columns);
+    let mut bytes = vec![0; rows * format.row_bytes(columns).expect("whole blocks")];
+    quantize(format, &random(seed, rows * columns), &mut bytes);
+    builder.push_rows(&bytes);
+    builder.finish()
+}
+
+fn linear(seed: u64, format: Format, rows: usize, columns: usize) -> Linear {
+    Linear { weight: matrix(seed, format, rows, columns), bias: None }
+}
+
+/// Eight experts of which three meet a token, from two of four groups, and a gated shared FFN.
+fn experts(format: Format) -> Experts {
+    let stack = |seed: u64, rows, columns| -> Vec<Matrix> {
+        (0..COUNT as u64).map(|expert| matrix(seed + expert, format, rows, columns)).collect()
+    };
+    Experts {
+        active: 3,
+        activation: Activation::Silu,
+        router: Router {
+            logits: blueprint::Linear::new("router", COUNT, HIDDEN),
+            scores: Scores::Sigmoid,
+            bias: None,
+            groups: Some(GroupLimit { groups: 4, kept: 2, score: GroupScore::BestTwo }),
+            renormalize: true,
+            scale: 2.5,
+        },
+        logits: linear(1, Format::F32, COUNT, HIDDEN),
+        bias: Some(random(2, COUNT)),
+        gate: stack(100, WIDTH, HIDDEN),
+        up: stack(200, WIDTH, HIDDEN),
+        down: stack(300, HIDDEN, WIDTH),
+        shared: Some(Shared {
+            dense: Dense {
+                activation: Activation::Silu,
+                gate: linear(3, format, WIDTH, HIDDEN),
+                up: linear(4, format, WIDTH, HIDDEN),
+                down: linear(5, format, HIDDEN, WIDTH),
+            },
+            gate: Some(linear(6, Format::F32, 1, HIDDEN)),
+        }),
+    }
+}
+
+/// `matrix · x` in f64.
+fn times(matrix: &Matrix, x: &[f64]) -> Vec<f64> {
+    let mut row = vec![0.0; matrix.columns()];
+    let dot = |row: &[f32]| row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum();
+    (0..matrix.rows())
+        .map(|index| {
+            matrix.dequantize_row(index, &mut row);
+            dot(&row)
+        })
+        .collect()
+}
+
+fn gated_ffn(gate: &Matrix, up: &Matrix, down: &Matrix, x: &[f64]) -> Vec<f64> {
+    let silu = |x: f64| x / (1.0 + (-x).exp());
+    let inner: Vec<f64> =
+        times(gate, x).iter().zip(times(up, x)).map(|(gate, up)| silu(*gate) * up).collect();
+    times(down, &inner)
+}
+
+/// One token meets its experts one by one.
+fn one_by_one(experts: &Experts, x: &[f32]) -> Vec<f64> {
+    let x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+    let logits: Vec<f32> =
+        times(&experts.logits.weight, &x).iter().map(|logit| *logit as f32).collect();
+    let shared = experts.shared.as_ref().expect("a shared FFN");
+    let dense = &shared.dense;
+    let gate = times(&shared.gate.as_ref().expect("a gate").weight, &x)[0];
+    let (gates, ups, downs) = (&dense.gate.weight, &dense.up.weight, &dense.down.weight);
+    let mut out = gated_ffn(gates, ups, downs, &x);
+    out.iter_mut().for_each(|out| *out /= 1.0 + (-gate).exp());
+    for (expert, weight) in choose(&experts.router, &logits, experts.bias.as_deref(), 3) {
+        let (gate, up, down) = (&experts.gate[expert], &experts.up[expert], &experts.down[expert]);
+        for (out, y) in out.iter_mut().zip(gated_ffn(gate, up, down, &x)) {
+            *out += f64::from(weight) * y;
+        }
+    }
+    out
+}
+
+#[test]
+fn grouped_experts_give_what_they_give_one_by_one() {
+    let (experts, kernels) = (experts(Format::F32), Kernels::new(2));
+    let x = random(7, 19 * HIDDEN);
+    let found = experts.forward(&kernels, &x);
+    let mut met = vec![false; COUNT];
+    for (x, found) in x.chunks_exact(HIDDEN).zip(found.chunks_exact(HIDDEN)) {
+        let expected = one_by_one(&experts, x);
+        let largest = expected.iter().fold(0.0, |largest: f64, y| largest.max(y.abs()));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-5 * largest);
+        }
+        let logits = experts.logits.apply(&kernels, x);
+        let chosen = choose(&experts.router, &logits, experts.bias.as_deref(), 3);
+        chosen.iter().for_each(|(expert, _)| met[*expert] = true);
+    }
+    assert!(met.iter().filter(|met| **met).count() > 3, "tokens meet different experts: {met:?}");
+}
+
+#[test]
+fn a_token_alone_gives_the_same_bits_as_in_company() {
+    let kernels = Kernels::new(2);
+    for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4_0] {
+        let experts = experts(format);
+        let x = random(8, 21 * HIDDEN);
+        let together = experts.forward(&kernels, &x);
+        for (x, together) in x.chunks_exact(HIDDEN).zip(together.chunks_exact(HIDDEN)) {
+            assert_eq!(experts.forward(&kernels, x), together, "{}", format.name());
+        }
+    }
+}
