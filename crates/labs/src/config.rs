@@ -165,6 +165,14 @@ impl<'a> Config<'a> {
         Ok(list.unwrap_or_default())
     }
 
+    /// A list of strings, empty where the key is absent.
+    pub fn texts(&self, key: &str) -> Result<Vec<&'a str>> {
+        let list = self.typed(key, "a list of strings", |value| {
+            value.as_array()?.iter().map(Value::as_str).collect()
+        })?;
+        Ok(list.unwrap_or_default())
+    }
+
     /// The first string of a list, where there is one.
     pub fn first_text(&self, key: &str) -> Option<String> {
         self.get(key)?.as_array()?.first()?.as_str().map(str::to_owned)

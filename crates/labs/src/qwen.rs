@@ -93,11 +93,20 @@ fn normed_attention(c: &Config, index: usize, prefix: &str) -> Result<Mixer> {
     windowed(c, index, qk_normed(c, mixer, prefix)?)
 }
 
-/// The upper layers, from `max_window_layers` on, see a window where the switch is on.
+/// Where the switch is on, layers see a window: those that `layer_types` names, or else the upper
+/// ones, from `max_window_layers` on.
 fn windowed(c: &Config, index: usize, mixer: Softmax) -> Result<Mixer> {
     let (window, first) = (c.size_option("sliding_window")?, c.count_or("max_window_layers", 28)?);
-    let on = c.flag_or("use_sliding_window", false)? && index >= first;
-    c.waive(&["layer_types"]);
+    let on = match c.texts("layer_types")?.get(index) {
+        Some(&"sliding_attention") => true,
+        Some(&"full_attention") => false,
+        None => index >= first,
+        Some(_) => {
+            let wanted = "full_attention or sliding_attention for each layer";
+            return Err(c.unsupported("layer_types", wanted));
+        }
+    };
+    let on = c.flag_or("use_sliding_window", false)? && on;
     Ok(Mixer::Softmax(Softmax { window: window.filter(|_| on), ..mixer }))
 }
 
