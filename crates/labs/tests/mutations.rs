@@ -138,6 +138,13 @@ proptest! {
 static CONFIGS: std::sync::LazyLock<Vec<Value>> = std::sync::LazyLock::new(configs);
 
 #[test]
+fn the_configurations_are_right_before_they_are_broken() {
+    for config in CONFIGS.iter() {
+        baimo_labs::blueprint(config).unwrap_or_else(|error| panic!("{config}: {error}"));
+    }
+}
+
+#[test]
 fn the_memory_limit_of_these_tests_is_in_force() {
     let mut bytes: Vec<u8> = Vec::new();
     assert!(bytes.try_reserve_exact(2 * MEMORY_MAX).is_err());

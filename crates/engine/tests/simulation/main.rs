@@ -2,6 +2,7 @@
 //! pages: any mistake of paging, layout, preemption or scheduling changes what is said.
 
 mod endings;
+mod order;
 mod remembering;
 
 use baimo_engine::{Engine, EventKind, Limits, PAGE_POSITIONS, Request, RequestId, Sampling};
