@@ -109,7 +109,10 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// As [`Claims::rows`].
     pub fn floats(&mut self, wanted: &blueprint::Tensor) -> Result<Vec<f32>, Error> {
-        Ok(self.rows(wanted, None)?.to_f32())
+        let source = self.rows(wanted, None)?;
+        let values = source.to_f32();
+        source.release(0..source.rows());
+        Ok(values)
     }
 
     /// Newer GGUF files split latent attention's `kv_b_proj` in a key half, each head transposed,

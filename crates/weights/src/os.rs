@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Report};
 
+/// The system may map this much around a page that is touched: Linux from 6.18 on maps all of the
+/// large folio that holds it, of up to 2 MiB, aligned to its size in the file.
+const MAPPED_AROUND: usize = 2 << 20;
+
 /// A whole file, read-only, in the address space.
 ///
 /// Limit: the mapping is of the file, not of a copy. Where another process overwrites the file
@@ -66,16 +70,20 @@ impl MappedFile {
         &self.map
     }
 
-    /// Drops the pages that `range` touches from this process's resident memory. Reading them
-    /// again is allowed, also by a neighbour on the same page, and brings them back.
+    /// Drops the pages that reading `range` brought in from this process's resident memory: those
+    /// it touches and those the system mapped around them. Reading them again is allowed, also by
+    /// a neighbour on the same page, and brings them back.
     pub fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if !range.is_empty() {
+            // Without the margin, the first page of every piece that is read leaves some of the
+            // piece before it resident again, which adds up over a checkpoint.
+            let start = range.start / MAPPED_AROUND * MAPPED_AROUND;
+            let end = range.end.next_multiple_of(MAPPED_AROUND).min(self.map.len());
             let advice = memmap2::UncheckedAdvice::DontNeed;
             // SAFETY: the pages belong to a read-only file mapping, so nothing written can be
             // lost: the next read takes the same bytes from the file again.
-            let _refused =
-                unsafe { self.map.unchecked_advise_range(advice, range.start, range.len()) };
+            let _refused = unsafe { self.map.unchecked_advise_range(advice, start, end - start) };
         }
         #[cfg(not(unix))]
         let _ = range;
