@@ -90,10 +90,12 @@ fn a_seed_repeats_an_answer_and_a_stop_string_ends_it() {
 }
 
 #[test]
-fn without_a_model_run_says_what_to_name() {
-    let outcome = baimo(&["run"]);
-    assert!(!outcome.success && outcome.stdout.is_empty(), "{outcome:?}");
-    assert!(outcome.stderr.contains("BAIMO_MODEL"), "{outcome:?}");
+fn without_a_model_the_built_in_poet_answers() {
+    let outcome = baimo(&["run", "春江花月夜", "--seed", "1"]);
+    assert!(outcome.success, "{outcome:?}");
+    assert!(outcome.stdout.chars().filter(|character| *character == '。').count() >= 2);
+    let missing = baimo(&["run", "./no-such-model.gguf"]);
+    assert!(!missing.success && missing.stderr.contains("no-such-model.gguf"), "{missing:?}");
 }
 
 #[test]
@@ -125,7 +127,9 @@ fn show_draws_a_folder_that_has_only_a_config() {
         assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
     }
     let report = json(&baimo(&["show", &gguf("deepseek_v3"), "--json"]));
-    assert_eq!(report["parameters"], 320_784);
+    let config = golden::json("gguf/deepseek_v3", "config.json");
+    let blueprint = baimo_labs::blueprint(&config).expect("a page");
+    assert_eq!(report["parameters"], blueprint.count().parameters);
     assert!(report["weight_bytes"].as_u64().unwrap() > 0);
 }
 

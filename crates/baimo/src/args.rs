@@ -14,8 +14,10 @@ pub struct Arguments {
     pub command: Command,
 }
 
-const MODELS: &str = "MODEL is a Hugging Face folder (config.json, safetensors, tokenizer) or a \
-.gguf file (any part of a split one).";
+const MODELS: &str = "\
+MODEL is a Hugging Face folder (config.json, safetensors, tokenizer), a .gguf file (any part of a
+split one), or `poet`: the small built-in model, a demonstration that writes classical Chinese
+poems. Where no MODEL is named it is what BAIMO_MODEL says, else `poet`.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -50,7 +52,7 @@ pub struct Loading {
 /// `baimo run`.
 #[derive(Args, Debug)]
 pub struct Run {
-    /// The model [default: what BAIMO_MODEL names]
+    /// The model [default: what BAIMO_MODEL names, else the built-in poet]
     pub model: Option<String>,
     /// The prompt; without one, a chat (or the prompt is read from a pipe)
     pub prompt: Option<String>,
@@ -151,8 +153,8 @@ pub struct Logits {
 /// `baimo bench`.
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// The model
-    pub model: String,
+    /// The model [default: what BAIMO_MODEL names, else the built-in poet]
+    pub model: Option<String>,
     /// Prompt tokens (0: no such test)
     #[arg(short, long, default_value = "512", value_delimiter = ',', value_name = "N")]
     pub prompt: Vec<usize>,
@@ -179,8 +181,8 @@ pub struct Bench {
 /// `baimo show`.
 #[derive(Args, Debug)]
 pub struct Show {
-    /// The model; a folder with nothing but config.json will do
-    pub model: String,
+    /// The model; a folder with nothing but config.json will do [default: as in `run`]
+    pub model: Option<String>,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,

@@ -2,7 +2,7 @@
 
 use crate::args::Bench;
 use crate::session::{self, CacheSize};
-use crate::source::Source;
+use crate::source::{self, Source};
 use anyhow::Result;
 use baimo_engine::{Batch, PAGE_POSITIONS, Runner, Span};
 use serde_json::{Value, json};
@@ -21,7 +21,8 @@ struct Test {
 
 /// Runs every combination of the flags and prints a table or JSON.
 pub fn run(arguments: &Bench) -> Result<()> {
-    let source = Source::open(&arguments.model)?;
+    let model = arguments.model.clone().unwrap_or_else(source::default_model);
+    let source = Source::open(&model)?;
     let mut tests = Vec::new();
     for &depth in &arguments.depth {
         let prompts = arguments.prompt.iter().filter(|&&prompt| prompt > 0);

@@ -66,11 +66,12 @@ pub fn run(arguments: &Run, source: &Source) -> Result<()> {
         messages: Vec::new(),
         interrupted: Arc::default(),
     };
+    eprintln!("{}. /help lists commands.", source.blueprint().architecture);
+    let mut editor = DefaultEditor::new().context("cannot read from the terminal")?;
+    // After the editor, which takes the signal for itself when it is made.
     let interrupted = session.interrupted.clone();
     ctrlc::set_handler(move || interrupted.store(true, Ordering::Relaxed))
         .context("cannot listen to Ctrl-C")?;
-    eprintln!("{}. /help lists commands.", source.blueprint().architecture);
-    let mut editor = DefaultEditor::new().context("cannot read from the terminal")?;
     while let Some(line) = read(&mut editor)? {
         let outcome = match line.trim() {
             "" => continue,

@@ -6,11 +6,12 @@
 pub mod answer;
 pub mod args;
 mod bench;
+mod builtin;
 mod chat;
-mod conversation;
+pub mod conversation;
 mod list;
 mod logits;
-mod run;
+pub mod run;
 pub mod session;
 mod show;
 pub mod source;

@@ -3,9 +3,9 @@
 use crate::answer::answer;
 use crate::args::{Run, SamplingFlags};
 use crate::session::{self, CacheSize};
-use crate::source::Source;
+use crate::source::{self, Source};
 use crate::{chat, conversation};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use baimo_engine::{Limits, Request, Sampling};
 use baimo_text::EncodeOptions;
 use serde_json::Value;
@@ -27,21 +27,14 @@ pub fn run(arguments: &Run) -> Result<()> {
     }
 }
 
-/// The model's name and the prompt. Where BAIMO_MODEL names a model and the first argument is none,
-/// that argument is the prompt.
+/// The model's name and the prompt. One argument alone is the prompt of the default model, unless
+/// it names a model.
 fn model_and_prompt(arguments: &Run) -> Result<(String, Option<String>)> {
-    let environment = std::env::var("BAIMO_MODEL").ok().filter(|name| !name.is_empty());
-    let (model, prompt) = match (&arguments.model, &arguments.prompt, environment) {
-        (Some(model), Some(prompt), _) => (model.clone(), Some(prompt.clone())),
-        (Some(first), None, Some(model)) if !std::path::Path::new(first).exists() => {
-            (model, Some(first.clone()))
-        }
-        (Some(model), None, _) => (model.clone(), None),
-        (None, _, Some(model)) => (model, None),
-        (None, _, None) => bail!(
-            "no MODEL given, and BAIMO_MODEL is not set\n\
-             hint: name a folder with config.json or a .gguf file; a built-in model is to come"
-        ),
+    let (model, prompt) = match (&arguments.model, &arguments.prompt) {
+        (Some(model), Some(prompt)) => (model.clone(), Some(prompt.clone())),
+        (Some(model), None) if source::looks_like_a_model(model) => (model.clone(), None),
+        (prompt, None) => (source::default_model(), prompt.clone()),
+        (None, Some(_)) => unreachable!("the first argument is the model"),
     };
     if prompt.is_some() || std::io::stdin().is_terminal() {
         return Ok((model, prompt));

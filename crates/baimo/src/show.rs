@@ -1,7 +1,7 @@
 //! `baimo show`: the architecture drawn from the Blueprint.
 
 use crate::args::Show;
-use crate::source::Source;
+use crate::source::{self, Source};
 use anyhow::Result;
 use baimo_labs::Blueprint;
 use serde_json::json;
@@ -9,7 +9,8 @@ use std::io::Write;
 
 /// Draws the model; of a folder without weights, what config.json says.
 pub fn run(arguments: &Show) -> Result<()> {
-    let source = Source::describe(&arguments.model)?;
+    let model = arguments.model.clone().unwrap_or_else(source::default_model);
+    let source = Source::describe(&model)?;
     let (blueprint, count) = (source.blueprint(), source.blueprint().count());
     // Two bytes a number: what `run` caches by default.
     let cache = 2 * count.cached_per_token;

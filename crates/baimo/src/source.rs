@@ -1,5 +1,6 @@
-//! What MODEL names: a Hugging Face folder or a GGUF file.
+//! What MODEL names: a Hugging Face folder, a GGUF file or the built-in model.
 
+use crate::builtin;
 use anyhow::{Context, Result, bail};
 use baimo_labs::{Blueprint, GgufHeader, GgufTensors};
 use baimo_text::{GgufVocabulary, Template, Tokenizer};
@@ -145,14 +146,35 @@ fn metadata_of(checkpoint: &Checkpoint) -> Result<&Metadata> {
     checkpoint.metadata().with_context(|| format!("{path}: weights alone have no tokenizer"))
 }
 
+/// The name of the built-in model; a folder of that name is `./poet`.
+pub const BUILT_IN: &str = "poet";
+
+/// The model where none is named: what BAIMO_MODEL says, else the built-in one.
+pub fn default_model() -> String {
+    let named = std::env::var("BAIMO_MODEL").ok().filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| BUILT_IN.to_owned())
+}
+
+/// Whether a lone argument is meant as a model rather than a prompt: something lies there, or it is
+/// spelled like a path or a name.
+pub fn looks_like_a_model(text: &str) -> bool {
+    let spelled = text.ends_with(".gguf")
+        || text.starts_with(['/', '.', '~'])
+        || ["hf:", "ms:"].iter().any(|scheme| text.starts_with(scheme));
+    text == BUILT_IN || Path::new(text).exists() || (spelled && !text.contains(' '))
+}
+
 fn locate(model: &str) -> Result<PathBuf> {
+    if model == BUILT_IN {
+        return builtin::folder();
+    }
     let path = PathBuf::from(model);
     if path.exists() {
         return Ok(path);
     }
     let hint = match model.split_once(':') {
         Some(("hf" | "ms", _)) => "downloading is not built yet: give a folder or a .gguf file",
-        Some(_) | None => "MODEL is a folder with config.json or a .gguf file",
+        Some(_) | None => "MODEL is a folder with config.json, a .gguf file, or `poet` (built in)",
     };
     bail!("{model}: no such file or folder\nhint: {hint}")
 }

@@ -30,10 +30,10 @@ fn scaling(blueprint: &Blueprint) -> (f32, RopeScaling) {
 }
 
 fn attention(blueprint: &Blueprint) -> f32 {
-    match scaling(blueprint).1 {
-        RopeScaling::Yarn { attention, .. } => attention,
-        other => panic!("{other:?}"),
-    }
+    let RopeScaling::Yarn { attention, .. } = scaling(blueprint).1 else {
+        panic!("{:?}", scaling(blueprint).1)
+    };
+    attention
 }
 
 const LATENT: &str = "deepseek_v3.json";
