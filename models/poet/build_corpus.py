@@ -3,9 +3,9 @@
     npm pack chinese-poetry@2.0.1 && tar xzf chinese-poetry-2.0.1.tgz
     python build_corpus.py --package package --out corpus
 
-reads the Tang and Song poems of the npm package `chinese-poetry` (MIT), writes `corpus/train.jsonl`,
-`corpus/heldout.jsonl` and `corpus/counts.json`, and, beside this script, `tokenizer.json` and
-`tokenizer_config.json`. The same package and the same `opencc` give the same bytes.
+reads the Tang and Song poems of the npm package `chinese-poetry` (MIT), writes
+`corpus/train.jsonl` and `corpus/heldout.jsonl`, and, beside this script, `tokenizer.json`,
+`tokenizer_config.json` and `corpus_counts.json`. The same package and the same `opencc` give the same bytes.
 
 What is kept: poems of 4 or 8 lines of 5 or 7 characters each (五绝 七绝 五律 七律), in simplified
 characters, every character of which is among the tokenizer's. What is dropped: poems with gaps,
@@ -71,8 +71,8 @@ def read_poems(package):
     poems = []
     for dynasty in ("tang", "song"):
         folder = package / "dist" / "quantangshi"
-        files = sorted(folder.glob(f"poet.{dynasty}.*.json"), key=lambda p: int(p.name.split(".")[2]))
-        for file in files:
+        files = folder.glob(f"poet.{dynasty}.*.json")
+        for file in sorted(files, key=lambda path: int(path.name.split(".")[2])):
             for entry in json.loads(file.read_text(encoding="utf-8")):
                 counts[f"{dynasty}: read"] += 1
                 lines = lines_of([simplify(part) for part in entry["paragraphs"]])

