@@ -98,6 +98,7 @@ class LlamaCpp:
             getattr(lib, name).restype = Opaque
         lib.llama_batch_get_one.restype = Batch
         lib.llama_get_logits_ith.restype = ctypes.POINTER(ctypes.c_float)
+        lib.llama_get_logits.restype = ctypes.POINTER(ctypes.c_float)
         lib.llama_log_set(SILENT, None)
         lib.llama_backend_init()
         loaded = lib.llama_model_load_from_file(model.encode(), lib.llama_model_default_params())
@@ -125,6 +126,20 @@ class LlamaCpp:
             raise RuntimeError(f"llama_decode: {status}")
         row = self.lib.llama_get_logits_ith(self.context, -1)
         return numpy.ctypeslib.as_array(row, (self.size,)).astype(numpy.float64)
+
+    def window(self, ids):
+        """The logits after every one of the ids, computed from their own beginning, `[ids, size]`."""
+        self.forget()
+        tokens = (ctypes.c_int32 * len(ids))(*ids)
+        wanted = (ctypes.c_int8 * len(ids))(*[1] * len(ids))
+        arrays = [ctypes.cast(array, ctypes.c_void_p).value for array in (tokens, wanted)]
+        # Positions and sequences that are left out: from the cache's end on, and sequence 0.
+        pointers = (ctypes.c_void_p * 6)(arrays[0], None, None, None, None, arrays[1])
+        status = self.lib.llama_decode(self.context, Batch(len(ids), pointers))
+        if status:
+            raise RuntimeError(f"llama_decode: {status}")
+        rows = self.lib.llama_get_logits(self.context)
+        return numpy.ctypeslib.as_array(rows, (len(ids), self.size)).copy()
 
     def tokenize(self, text):
         text = text.encode()
