@@ -128,7 +128,7 @@ class LlamaCpp:
         return numpy.ctypeslib.as_array(row, (self.size,)).astype(numpy.float64)
 
     def window(self, ids):
-        """The logits after every one of the ids, computed from their own beginning, `[ids, size]`."""
+        """The logits after every id, computed from their own beginning: `[ids, size]`."""
         self.forget()
         tokens = (ctypes.c_int32 * len(ids))(*ids)
         wanted = (ctypes.c_int8 * len(ids))(*[1] * len(ids))

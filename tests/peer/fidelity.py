@@ -1,10 +1,10 @@
-"""What quantization costs in llama.cpp, measured as `tests/examples/fidelity.rs` measures baimo: the
-same windows from the text's first token on, every position of each, natural logarithms.
+"""What quantization costs in llama.cpp, measured as `tests/examples/fidelity.rs` measures baimo:
+the same windows from the text's first token on, every position of each, natural logarithms.
 
     fidelity.py EXACT.gguf TEXT MODEL.gguf... [--libllama PATH]
 
-EXACT is the file of `dequantize.py`, each MODEL what `llama-quantize` made of it. Needs `gguf numpy`
-and, without --libllama, `xllamacpp`.
+EXACT is the file of `dequantize.py`, each MODEL what `llama-quantize` made of it. Needs
+`gguf numpy` and, without --libllama, `xllamacpp`.
 """
 
 import argparse

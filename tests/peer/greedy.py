@@ -2,10 +2,10 @@
 
     greedy.py MODEL.gguf --baimo PATH [--libllama PATH] [--steps 64]
 
-llama.cpp leads: each of its tokens is appended for both, so every step is compared, also those after
-a difference. Where the best tokens differ, the gap between each engine's own two best logits tells a
-near tie from an error. The exact numbers are baimo's with the file's weights in f32 and an f32
-cache: how far is each engine, which both quantize activations when weights are quantized, from them?
+llama.cpp leads: each of its tokens is appended for both, so every step is compared, also those
+after a difference. Where the best tokens differ, the gap between each engine's own two best logits
+tells a near tie from an error. The exact numbers are baimo's with the file's weights in f32 and an
+f32 cache: how far from them is each engine? Both round activations when weights are quantized.
 Needs `gguf numpy` and, without --libllama, `xllamacpp`.
 """
 
