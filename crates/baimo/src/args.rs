@@ -41,7 +41,8 @@ pub enum Command {
 /// How a model is loaded and run.
 #[derive(Args, Clone, Debug)]
 pub struct Loading {
-    /// What weights become while loading: native, f32, bf16, q8_0, q4_0, q4_k or q6_k
+    /// What weights become while loading: native, f32, bf16, q8_0, q4_0, q4_k or q6_k. Weights
+    /// that are quantized already stay as they are unless a whole bit each is saved
     #[arg(long, default_value = "native", value_name = "TYPE", value_parser = parse_target)]
     pub weights: Target,
     /// Threads that compute [default: one for each processor]
