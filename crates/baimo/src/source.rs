@@ -71,10 +71,7 @@ impl Source {
     /// # Errors
     /// Where there is none or its files are at fault.
     pub fn tokenizer(&self) -> Result<Tokenizer> {
-        Ok(match self.metadata() {
-            Some(metadata) => Tokenizer::from_gguf(&vocabulary(metadata)?)?,
-            None => Tokenizer::from_folder(&self.path)?,
-        })
+        tokenizer_of(&self.path, self.metadata())
     }
 
     /// Its chat template.
@@ -82,10 +79,7 @@ impl Source {
     /// # Errors
     /// Where there is none or it does not parse.
     pub fn template(&self) -> Result<Template> {
-        Ok(match self.metadata() {
-            Some(metadata) => Template::from_gguf(&vocabulary(metadata)?)?,
-            None => Template::from_folder(&self.path)?,
-        })
+        template_of(&self.path, self.metadata())
     }
 
     /// What `generation_config.json` says; nothing where there is none.
@@ -123,10 +117,10 @@ impl Source {
 /// As [`Source::tokenizer`].
 pub fn tokenizer(model: &str) -> Result<Tokenizer> {
     let path = locate(model)?;
-    match path.is_dir() {
-        true => Ok(Tokenizer::from_folder(&path)?),
-        false => Ok(Tokenizer::from_gguf(&vocabulary(metadata_of(&Checkpoint::open(&path)?)?)?)?),
+    if path.is_dir() {
+        return tokenizer_of(&path, None);
     }
+    tokenizer_of(&path, Some(metadata_of(&Checkpoint::open(&path)?)?))
 }
 
 /// The chat template of a model, likewise.
@@ -135,10 +129,26 @@ pub fn tokenizer(model: &str) -> Result<Tokenizer> {
 /// As [`Source::template`].
 pub fn template(model: &str) -> Result<Template> {
     let path = locate(model)?;
-    match path.is_dir() {
-        true => Ok(Template::from_folder(&path)?),
-        false => Ok(Template::from_gguf(&vocabulary(metadata_of(&Checkpoint::open(&path)?)?)?)?),
+    if path.is_dir() {
+        return template_of(&path, None);
     }
+    template_of(&path, Some(metadata_of(&Checkpoint::open(&path)?)?))
+}
+
+/// From the metadata of a GGUF file, else from the files of a folder.
+fn tokenizer_of(path: &Path, metadata: Option<&Metadata>) -> Result<Tokenizer> {
+    Ok(match metadata {
+        Some(metadata) => Tokenizer::from_gguf(&vocabulary(metadata)?)?,
+        None => Tokenizer::from_folder(path)?,
+    })
+}
+
+/// Likewise.
+fn template_of(path: &Path, metadata: Option<&Metadata>) -> Result<Template> {
+    Ok(match metadata {
+        Some(metadata) => Template::from_gguf(&vocabulary(metadata)?)?,
+        None => Template::from_folder(path)?,
+    })
 }
 
 fn metadata_of(checkpoint: &Checkpoint) -> Result<&Metadata> {
