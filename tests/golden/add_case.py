@@ -27,7 +27,7 @@ import references
 # What families call their embedding table, their head and the map of a router.
 EMBEDDINGS = ["embed_tokens", "wte", "word_embeddings", "tok_embeddings"]
 HEADS = ["lm_head", "output_layer", "output"]
-ROUTERS = ["gate", "wg", "classifier"]
+ROUTERS = ["gate", "wg", "classifier", "router"]
 
 PACKED = ("gptq4", "gptq8", "awq4", "pack-quantized", "mxfp4-pack-quantized",
           "float-quantized")

@@ -256,6 +256,12 @@ impl Display for Experts {
         write!(f, ", {} active, width {}", self.active, self.width)?;
         clamped(f, self.clamp)?;
         write!(f, "; {scores} router")?;
+        if router.inner.is_some() {
+            f.write_str(" of two maps")?;
+        }
+        if let Some(deviation) = router.deviation {
+            write!(f, ", logits of deviation {deviation}")?;
+        }
         if router.bias.is_some() {
             write!(f, " with selection bias")?;
         }

@@ -105,8 +105,13 @@ pub struct Shared {
 /// where `renormalize`, then multiplied by `scale`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Router {
-    /// `[count + identities, hidden]`; logits are computed in f32.
+    /// `[width, hidden]`: a layer before the logits, with a hyperbolic tangent after it.
+    pub inner: Option<Linear>,
+    /// `[count + identities, hidden]`, or from the width of `inner`; logits are computed in f32.
     pub logits: Linear,
+    /// The logits of a token are divided by their standard deviation, as that of a sample, and
+    /// multiplied by this (arXiv:2406.06563).
+    pub deviation: Option<f32>,
     /// From logits to scores.
     pub scores: Scores,
     /// `[count + identities]`: added to the scores for selection only (arXiv:2408.15664).
@@ -156,6 +161,7 @@ impl Ffn {
         match self {
             Ffn::Dense(dense) => dense.tensors(all),
             Ffn::Experts(experts) => {
+                experts.router.inner.iter().for_each(|inner| inner.tensors(all));
                 experts.router.logits.tensors(all);
                 all.extend(&experts.router.bias);
                 all.extend(&experts.factors);

@@ -24,10 +24,10 @@ pub const DEEPSEEK: Lab = Lab {
     families: &[
         Family {
             architecture: "LlamaForCausalLM",
-            models: "DeepSeek-LLM, DeepSeek-Coder, DeepSeek-Math",
+            models: "DeepSeek-LLM, DeepSeek-Coder, DeepSeek-Math, DeepSeek-R1-Distill-Llama",
             blueprint: None,
             gguf: None,
-            voices: &[],
+            voices: &[&voices::DEEPSEEK_V3],
         },
         Family {
             architecture: "DeepseekForCausalLM",

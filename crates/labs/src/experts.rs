@@ -46,9 +46,30 @@ pub fn experts_of(
     keys: &ExpertKeys,
     maps: [&str; 3],
 ) -> Result<Experts> {
-    let (hidden, width) = (c.size("hidden_size")?, c.size_at(keys.width, layer)?);
     let count = c.at_most(keys.count, c.size_at(keys.count, layer)?, EXPERTS_MAX)?;
     let active = c.at_most(keys.active, c.size_at(keys.active, layer)?, count)?;
+    let sizes = ExpertSizes { count, active, width: c.size_at(keys.width, layer)? };
+    experts_sized(c, folder, sizes, maps)
+}
+
+/// The sizes of experts, however they were read.
+pub struct ExpertSizes {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them a token meets.
+    pub active: usize,
+    /// Width between an expert's maps.
+    pub width: usize,
+}
+
+/// As [`experts_of`], of these sizes.
+pub fn experts_sized(
+    c: &Config,
+    folder: &str,
+    ExpertSizes { count, active, width }: ExpertSizes,
+    maps: [&str; 3],
+) -> Result<Experts> {
+    let hidden = c.size("hidden_size")?;
     let [gate, up, down] = maps;
     let map = |name: &str, outputs, inputs| {
         Tensor::new(format!("{folder}.experts.{{e}}.{name}.weight"), [count, outputs, inputs])
@@ -61,7 +82,9 @@ pub fn experts_of(
         activation: Activation::Silu,
         clamp: None,
         router: Router {
+            inner: None,
             logits: Linear::new(&format!("{folder}.gate"), count, hidden),
+            deviation: None,
             scores: Scores::Softmax,
             bias: None,
             groups: None,

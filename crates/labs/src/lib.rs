@@ -18,6 +18,7 @@ mod recurrent;
 mod rotation;
 pub mod voices;
 
+mod aquila;
 mod baichuan;
 mod baichuan_m1;
 mod deepseek;
@@ -42,7 +43,10 @@ mod orion;
 mod pangu;
 mod qwen;
 mod seed;
+mod skywork;
 mod step;
+mod telechat;
+mod xverse;
 mod yi;
 mod youtu;
 
@@ -110,6 +114,10 @@ pub const LABS: &[Lab] = &[
     ling::LING,
     ling_linear::LING_LINEAR,
     orion::ORION,
+    skywork::SKYWORK,
+    telechat::TELECHAT,
+    xverse::XVERSE,
+    aquila::AQUILA,
     mamba::MAMBA,
     llama::LLAMA,
 ];

@@ -7,7 +7,7 @@
 
 use crate::attention::{biased, head_dim, softmax};
 use crate::common::{decoder, dense, pre_norm};
-use crate::{Config, Family, Gguf, Lab, Result, voices};
+use crate::{Config, Family, Gguf, Lab, Result};
 use baimo_blueprint::{Blueprint, Mixer};
 
 /// Who uses the block unchanged and has no page of their own.
@@ -17,14 +17,15 @@ pub const LLAMA: Lab = Lab {
     house: "others with the same block",
     families: &[Family {
         architecture: "LlamaForCausalLM",
-        models: "SmolLM2, DeepSeek-R1-Distill-Llama, Seed-Coder",
+        models: "SmolLM2",
         blueprint: Some(llama),
         gguf: Some(Gguf { interleaved_qk: true, ..Gguf::plain("llama") }),
-        voices: &[&voices::DEEPSEEK_V3],
+        voices: &[],
     }],
 };
 
-fn llama(c: &Config) -> Result<Blueprint> {
+/// Also under the names of labs that changed nothing but the name.
+pub fn llama(c: &Config) -> Result<Blueprint> {
     c.only("mlp_bias", false)?;
     c.waive(&["rope_interleaved", "is_llama_config"]);
     decoder(c, |_, prefix| {

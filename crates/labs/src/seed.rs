@@ -2,6 +2,7 @@
 //!
 //! | family   | mixer                                | ffn                       |
 //! |----------|--------------------------------------|---------------------------|
+//! | Coder    | the Llama block (page `llama`)       | dense                     |
 //! | Seed-OSS | softmax, GQA, biases by two switches | dense, biases by a switch |
 
 use crate::attention::{head_dim, qkv_biased, softmax};
@@ -14,13 +15,22 @@ pub const SEED: Lab = Lab {
     name: "Seed",
     hanzi: "字节跳动",
     house: "ByteDance",
-    families: &[Family {
-        architecture: "SeedOssForCausalLM",
-        models: "Seed-OSS-36B",
-        blueprint: Some(seed_oss),
-        gguf: Some(Gguf::plain("seed_oss")),
-        voices: &[&voices::SEED_OSS],
-    }],
+    families: &[
+        Family {
+            architecture: "LlamaForCausalLM",
+            models: "Seed-Coder-8B",
+            blueprint: None,
+            gguf: None,
+            voices: &[],
+        },
+        Family {
+            architecture: "SeedOssForCausalLM",
+            models: "Seed-OSS-36B",
+            blueprint: Some(seed_oss),
+            gguf: Some(Gguf::plain("seed_oss")),
+            voices: &[&voices::SEED_OSS],
+        },
+    ],
 };
 
 fn seed_oss(c: &Config) -> Result<Blueprint> {

@@ -196,6 +196,10 @@ impl Loader<'_, '_> {
                 active: experts.active,
                 gating: Gating { activation: experts.activation, clamp: experts.clamp },
                 router: experts.router.clone(),
+                inner: match &experts.router.inner {
+                    None => None,
+                    Some(inner) => Some(self.linear_as(inner, Role::Router)?),
+                },
                 logits: self.linear_as(&experts.router.logits, Role::Router)?,
                 bias: self.vector(&experts.router.bias)?,
                 factors: self.vector(&experts.factors)?,

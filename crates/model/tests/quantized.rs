@@ -84,7 +84,9 @@ fn experts() -> Ffn {
         activation: Activation::Silu,
         clamp: None,
         router: Router {
+            inner: None,
             logits: Linear::new("router", EXPERTS, HIDDEN),
+            deviation: None,
             scores: Scores::Softmax,
             bias: None,
             groups: None,

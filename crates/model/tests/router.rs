@@ -6,7 +6,9 @@ use baimo_model::ffn::router::choose;
 /// Softmax scores, taken as they are, from all experts.
 fn plain() -> Router {
     Router {
+        inner: None,
         logits: Linear::new("router", 4, 1),
+        deviation: None,
         scores: Scores::Softmax,
         bias: None,
         groups: None,
@@ -80,6 +82,15 @@ fn a_bias_selects_and_does_not_weigh() {
     near(&choose(&router, &logits, Some(&bias), 2), &[(2, 0.2), (0, 0.5)]);
     let router = Router { renormalize: Some(1e-20), ..router };
     near(&choose(&router, &logits, Some(&bias), 2), &[(2, 2.0 / 7.0), (0, 5.0 / 7.0)]);
+}
+
+#[test]
+fn logits_are_brought_to_a_deviation_before_their_scores() {
+    // As a sample's, the deviation of 1, 3 and 5 is 2.
+    let router = Router { deviation: Some(3.0), ..plain() };
+    let found = choose(&router, &[3.0, 1.0, 5.0], None, 3);
+    let (exps, sum) = ([4.5f64.exp(), 7.5f64.exp()], 1.5f64.exp() + 4.5f64.exp() + 7.5f64.exp());
+    near(&found, &[(2, exps[1] / sum), (0, exps[0] / sum), (1, 1.5f64.exp() / sum)]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub struct Experts {
     pub(crate) active: usize,
     pub(crate) gating: Gating,
     pub(crate) router: Router,
+    pub(crate) inner: Option<Linear>,
     pub(crate) logits: Linear,
     pub(crate) bias: Option<Vec<f32>>,
     /// On the weight of each expert.
@@ -41,10 +42,9 @@ struct Group<'a> {
 
 impl Experts {
     pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
-        let hidden = self.logits.weight.columns();
+        let hidden = self.down[0].rows();
         let choices: Vec<Vec<(usize, f32)>> = self
-            .logits
-            .apply(kernels, x)
+            .logits(kernels, x)
             .chunks_exact(self.logits.weight.rows())
             .map(|logits| self.choose(logits))
             .collect();
@@ -85,6 +85,14 @@ impl Experts {
             out.iter_mut().zip(&mixed).for_each(|(out, mixed)| *out += mixed);
         }
         out
+    }
+
+    /// Of each row, a number for each expert.
+    fn logits(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+        let Some(inner) = &self.inner else { return self.logits.apply(kernels, x) };
+        let mut inner = inner.apply(kernels, x);
+        inner.iter_mut().for_each(|inner| *inner = inner.tanh());
+        self.logits.apply(kernels, &inner)
     }
 
     /// The experts of one token with their weights.

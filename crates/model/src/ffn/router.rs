@@ -12,6 +12,8 @@ pub fn choose(
     bias: Option<&[f32]>,
     active: usize,
 ) -> Vec<(usize, f32)> {
+    let normed = router.deviation.map(|target| of_deviation(logits, target));
+    let logits = normed.as_deref().unwrap_or(logits);
     let scores = match router.scores {
         Scores::Softmax => softmax(logits),
         Scores::Sigmoid => logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect(),
@@ -35,6 +37,14 @@ pub fn choose(
         *weight = *weight / divisor * router.scale;
     }
     chosen
+}
+
+/// Divided by their deviation, as that of a sample, and multiplied by `target`.
+fn of_deviation(logits: &[f32], target: f32) -> Vec<f32> {
+    let mean = logits.iter().sum::<f32>() / logits.len() as f32;
+    let squares: f32 = logits.iter().map(|logit| (logit - mean).powi(2)).sum();
+    let deviation = (squares / (logits.len() as f32 - 1.0)).sqrt();
+    logits.iter().map(|logit| logit / (deviation / target)).collect()
 }
 
 fn softmax(logits: &[f32]) -> Vec<f32> {

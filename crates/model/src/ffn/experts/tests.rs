@@ -40,7 +40,9 @@ fn experts(format: Format) -> Experts {
         active: 3,
         gating: Gating { activation: Activation::Silu, clamp: None },
         router: Router {
+            inner: None,
             logits: blueprint::Linear::new("router", COUNT, HIDDEN),
+            deviation: None,
             scores: Scores::Sigmoid,
             bias: None,
             groups: Some(GroupLimit { groups: 4, kept: 2, score: GroupScore::BestTwo }),
@@ -48,6 +50,7 @@ fn experts(format: Format) -> Experts {
             renormalize: Some(1e-20),
             scale: 2.5,
         },
+        inner: None,
         logits: linear(1, Format::F32, COUNT, HIDDEN),
         bias: Some(random(2, COUNT)),
         factors: None,
