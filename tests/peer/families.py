@@ -53,6 +53,20 @@ VARIANTS = {
     # Of fused maps it takes heads for equal shares of the hidden width.
     "chatglm2_shares": ("chatglm2", {"kv_channels": 8}, None),
     "ling2_shares": ("ling2", {"head_dim": 8}, None),
+    "chatglm_glm4_shares": ("chatglm_glm4", {"kv_channels": 8}, None),
+    # It tells linear biases by the number of layers.
+    "baichuan_7b_32": ("baichuan_7b", {}, 32),
+    "baichuan_13b_40": ("baichuan_13b", {}, 40),
+    # Its converter forgets the order of the rows for biases, which no release has.
+    "minicpm_unbiased": ("minicpm", {"attention_bias": False}, None),
+    # Files do not say the length the divisors begin at; both then take the whole context.
+    "minicpm4_512": ("minicpm4", {
+        "max_position_embeddings": 512,
+        "rope_scaling": {"original_max_position_embeddings": 512}}, None),
+    # With queries, keys and values in one tensor, as converters write them when asked to.
+    "qwen2_joined": ("qwen2", {}, None),
+    "qwen3_joined": ("qwen3", {}, None),
+    "llama_joined": ("llama", {}, None),
     # Its converter looks for the eps under another key.
     "qwen_eps": ("qwen", {"rms_norm_eps": 1e-6}, None),
     # Its converter reads the text model's own configuration only as the lab wrote it.
@@ -63,14 +77,20 @@ INDEXER_64 = {
     "indexer.wq_b.weight": [512, 24], "indexer.wk.weight": [64, 64],
     "indexer.k_norm.weight": [64], "indexer.k_norm.bias": [64],
 }
-# Sizes that such a change brings with it: the tensors whose names end so.
+JOINED = "_joined"
+# Sizes that such a change brings with it: the tensors whose names end so. None: there are none.
 RESIZED = {
     "qwen3_next_square": {
         "linear_attn.in_proj_qkvz.weight": [96, 48], "linear_attn.conv1d.weight": [64, 1, 4],
         "linear_attn.norm.weight": [8], "linear_attn.out_proj.weight": [48, 32],
     },
+    "minicpm_unbiased": {"_proj.bias": None},
     "chatglm2_shares": {
         "query_key_value.weight": [96, 64], "query_key_value.bias": [96],
+        "self_attention.dense.weight": [64, 64],
+    },
+    "chatglm_glm4_shares": {
+        "query_key_value.weight": [128, 64], "query_key_value.bias": [128],
         "self_attention.dense.weight": [64, 64],
     },
     "ling2_shares": {
@@ -120,9 +140,26 @@ def convert(folder, target):
     # Cases have no prediction layers, also where their configuration announces them.
     model_class.no_mtp = True
     with torch.inference_mode():
-        model = model_class(folder, gguf.LlamaFileType.ALL_F32, target)
+        joined = folder.name.endswith(JOINED)
+        model = model_class(folder, gguf.LlamaFileType.ALL_F32, target, fuse_qkv=joined)
         model.set_vocab = lambda: write_toy_vocabulary(model)
+        if model.model_arch == gguf.MODEL_ARCH.BAICHUAN:
+            end_recursion(model)
         model.write()
+
+
+def end_recursion(model):
+    """The converter of this version calls itself without end for all tensors but one kind."""
+    from conversion.base import TextModel
+
+    own = model.modify_tensors
+
+    def modify(data, name, layer):
+        if "W_pack" in name:
+            return own(data, name, layer)
+        return TextModel.modify_tensors(model, data, name, layer)
+
+    model.modify_tensors = modify
 
 
 def write_checkpoint(case, folder):
@@ -158,7 +195,7 @@ def resized(case, entries):
             if entry["name"].endswith(ending):
                 entry["shape"] = shape
     return {entry["name"]: checkpoint.float32_values(entry).reshape(entry["shape"])
-            for entry in entries}
+            for entry in entries if entry["shape"]}
 
 
 def repeat_layers(config, tensors, count):
@@ -296,8 +333,7 @@ def main():
     print("|---" * len(HEAD) + "|")
     for case in options.cases or [*every, *VARIANTS]:
         with tempfile.TemporaryDirectory() as scratch:
-            folder = options.keep / pathlib.Path(case).name if options.keep else scratch
-            folder = pathlib.Path(folder)
+            folder = (options.keep or pathlib.Path(scratch)) / pathlib.Path(case).name
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 cells = compare(options, case, folder)

@@ -43,7 +43,7 @@ pub const GLM: Lab = Lab {
             architecture: "ChatGLMForConditionalGeneration",
             models: "glm-4-9b-chat, CodeGeeX4",
             blueprint: Some(chatglm::chatglm),
-            gguf: None,
+            gguf: Some(Gguf::read_as("chatglm")),
             voices: &[&voices::GLM_4],
         },
         Family {
@@ -71,7 +71,7 @@ pub const GLM: Lab = Lab {
             architecture: "Glm4MoeLiteForCausalLM",
             models: "GLM-4.7-Flash",
             blueprint: Some(glm4_moe_lite),
-            gguf: None,
+            gguf: Some(Gguf::read_as("deepseek2")),
             voices: &[&voices::GLM_45],
         },
         Family {

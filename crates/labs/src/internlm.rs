@@ -10,7 +10,7 @@ use crate::attention::{biased, head_dim, qkv_biased, softmax};
 use crate::common::{Frame, decoder, dense, frame, norm, pre_norm, swiglu};
 use crate::fused;
 use crate::gguf::fused::INTERNLM2;
-use crate::{Config, Family, Lab, Result, voices};
+use crate::{Config, Family, Gguf, Lab, Result, voices};
 use baimo_blueprint::{Blueprint, Ffn, Layer, Linear, Mixer, Rope, RopeScaling, RopeStyle};
 
 /// Shanghai AI Laboratory's models.
@@ -37,7 +37,7 @@ pub const INTERNLM: Lab = Lab {
             architecture: "InternLM3ForCausalLM",
             models: "InternLM3-8B",
             blueprint: Some(internlm3),
-            gguf: None,
+            gguf: Some(Gguf::read_as("llama")),
             voices: &[&voices::INTERNLM, &voices::HERMES_SWITCHED],
         },
     ],

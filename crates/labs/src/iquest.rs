@@ -6,7 +6,7 @@
 
 use crate::attention::softmax;
 use crate::common::{decoder, dense, pre_norm};
-use crate::{Config, Family, Lab, Result, voices};
+use crate::{Config, Family, Gguf, Lab, Result, voices};
 use baimo_blueprint::{Blueprint, Mixer};
 
 /// IQuest Lab's models.
@@ -18,7 +18,7 @@ pub const IQUEST: Lab = Lab {
         architecture: "IQuestCoderForCausalLM",
         models: "IQuest-Coder-V1-40B",
         blueprint: Some(iquest_coder),
-        gguf: None,
+        gguf: Some(Gguf::read_as("llama")),
         voices: &[&voices::IQUEST],
     }],
 };

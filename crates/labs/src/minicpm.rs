@@ -9,7 +9,7 @@
 use crate::attention::{biased, head_dim, softmax};
 use crate::common::{dense, pre_norm, tied_decoder};
 use crate::experts::{ExpertKeys, experts_of, sum_floor};
-use crate::gguf::families::MINICPM3;
+use crate::gguf::families;
 use crate::latent::{Widths, latent_of};
 use crate::{Config, Family, Lab, Result, voices};
 use baimo_blueprint::{Blueprint, Ffn, Mixer, RopeStyle};
@@ -24,7 +24,7 @@ pub const MINICPM: Lab = Lab {
             architecture: "MiniCPMForCausalLM",
             models: "MiniCPM-1B/2B, MiniCPM-MoE-8x2B, MiniCPM4 and 4.1 (dense attention)",
             blueprint: Some(minicpm),
-            gguf: None,
+            gguf: Some(families::MINICPM),
             voices: &[
                 &voices::MINICPM_5,
                 &voices::HERMES_SWITCHED,
@@ -36,7 +36,7 @@ pub const MINICPM: Lab = Lab {
             architecture: "MiniCPM3ForCausalLM",
             models: "MiniCPM3-4B",
             blueprint: Some(minicpm3),
-            gguf: Some(MINICPM3),
+            gguf: Some(families::MINICPM3),
             voices: &[
                 &voices::MINICPM_5,
                 &voices::HERMES_SWITCHED,

@@ -8,6 +8,7 @@
 
 use crate::attention::{head_dim, softmax};
 use crate::common::{Frame, dense, frame};
+use crate::gguf::families;
 use crate::{Config, Family, Lab, Result};
 use baimo_blueprint::{Blueprint, Layer, Mixer, Norm};
 
@@ -20,7 +21,7 @@ pub const ORION: Lab = Lab {
         architecture: "OrionForCausalLM",
         models: "Orion-14B",
         blueprint: Some(orion),
-        gguf: None,
+        gguf: Some(families::ORION),
         voices: &[],
     }],
 };

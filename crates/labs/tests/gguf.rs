@@ -1,5 +1,6 @@
 //! Headers of GGUF files: what they say is read, and what is wrong in them is named.
 
+use baimo_blueprint::{Fold, Mixer};
 use baimo_labs::{Blueprint, Error, GgufHeader, GgufTensors};
 use serde_json::{Map, Value, json};
 
@@ -142,4 +143,20 @@ fn rope_divisors_must_be_one_for_each_pair() {
     assert!(with(8).unwrap().to_string().contains("with divisors"));
     let message = with(7).unwrap_err().to_string();
     assert!(message.contains("`rope_freqs.weight` is 7 numbers; wanted 8"), "{message}");
+}
+
+#[test]
+fn queries_keys_and_values_in_one_tensor_are_parts_of_it() {
+    let mut tensors = tensors();
+    tensors.0.push(("blk.1.attn_qkv.weight", vec![128, 64]));
+    let blueprint = read(json!({}), &tensors).unwrap();
+    let of_layer = |layer: usize| match blueprint.layers[layer].mixers().next() {
+        Some(Mixer::Softmax(mixer)) => [&mixer.q, &mixer.k, &mixer.v].map(|map| &map.weight),
+        other => panic!("{other:?}"),
+    };
+    assert!(of_layer(0).iter().all(|map| map.fold == Fold::AsStored));
+    let parts = of_layer(1).map(|map| (map.name.as_str(), map.shape[0], map.fold));
+    let name = "model.layers.1.self_attn.qkv_proj.weight";
+    let rows = |start| Fold::Rows { start, of: 128 };
+    assert_eq!(parts, [(name, 64, rows(0)), (name, 32, rows(64)), (name, 32, rows(96))]);
 }

@@ -104,6 +104,7 @@ impl GgufHeader<'_> {
                 scaling.insert(name.into(), value.clone());
             }
         }
+        let kind = self.get("rope.scaling.type").and_then(Value::as_str);
         let factors = |name| self.tensors.floats(name);
         if let (Some(short), Some(long)) = (factors(SHORT), factors(LONG)) {
             scaling.insert("short_factor".into(), short.into());
@@ -112,7 +113,7 @@ impl GgufHeader<'_> {
             config.insert("rope_scaling".into(), Value::Object(scaling));
             return Ok(());
         }
-        match self.get("rope.scaling.type").and_then(Value::as_str) {
+        match kind {
             None | Some("none") => return Ok(()),
             Some(kind) => scaling.insert("rope_type".into(), kind.into()),
         };

@@ -25,6 +25,9 @@ pub(crate) const HY_V3: Gguf = Gguf { config: hy_v3, ..Gguf::plain("hy_v3") };
 pub(crate) const MINIMAX_M2: Gguf = Gguf { config: minimax_m2, ..Gguf::plain("minimax-m2") };
 
 pub(crate) const MINICPM3: Gguf = Gguf { config: latent, ..Gguf::plain("minicpm3") };
+pub(crate) const MINICPM: Gguf =
+    Gguf { config: scaled, interleaved_qk: true, ..Gguf::plain("minicpm") };
+pub(crate) const ORION: Gguf = Gguf { config: layer_normed, ..Gguf::plain("orion") };
 pub(crate) const DEEPSEEK_V32: Gguf = Gguf { config: indexed, ..Gguf::plain("deepseek32") };
 pub(crate) const GLM_DSA: Gguf = Gguf { config: indexed, ..Gguf::plain("glm-dsa") };
 
@@ -87,6 +90,25 @@ fn minimax_m2(header: &GgufHeader, config: &mut Config) {
     ];
     named(header, config, &names);
     config.remove("partial_rotary_factor");
+}
+
+/// Files hold the factors that the configuration's keys come to: of a branch
+/// `scale_depth / √layers`, and the divisor `hidden / dim_model_base` before the head.
+fn scaled(header: &GgufHeader, config: &mut Config) {
+    named(header, config, &[("embedding_scale", "scale_emb")]);
+    let layers = header.count("block_count").unwrap_or(0) as f64;
+    if let Some(branch) = header.number("residual_scale") {
+        config.insert("scale_depth".into(), (branch * layers.sqrt()).into());
+    }
+    if let (Some(width), Some(divisor)) =
+        (header.number("embedding_length"), header.number("logit_scale"))
+    {
+        config.insert("dim_model_base".into(), ((width / divisor).round() as u64).into());
+    }
+}
+
+fn layer_normed(header: &GgufHeader, config: &mut Config) {
+    named(header, config, &[("attention.layer_norm_epsilon", "rms_norm_eps")]);
 }
 
 fn indexed(header: &GgufHeader, config: &mut Config) {

@@ -4,6 +4,7 @@
 mod config;
 pub(crate) mod families;
 pub(crate) mod fused;
+mod joined;
 pub(crate) mod recurrent;
 pub(crate) mod windowed;
 
@@ -43,6 +44,11 @@ impl Gguf {
             interleaved_qk: false,
         }
     }
+
+    /// Converters make files of another family's architecture, whose page reads them.
+    pub const fn read_as(architecture: &'static str) -> Gguf {
+        Gguf { fits: |_| false, ..Gguf::plain(architecture) }
+    }
 }
 
 /// What a header's reader may ask of the file's tensors, by their GGUF names.
@@ -68,7 +74,8 @@ const LAYERS_MAX: u64 = 4096;
 const DIVISORS: &str = "rope_freqs.weight";
 
 /// Keys that say again what other keys or the tensors say.
-const SAID_ELSEWHERE: &[&str] = &["attention.value_length", "vocab_size", "rope.scaling.finetuned"];
+const SAID_ELSEWHERE: &[&str] =
+    &["attention.value_length", "vocab_size", "rope.scaling.finetuned", "tensor_data_layout"];
 
 impl<'a> GgufHeader<'a> {
     /// A header of `general.*`, `{architecture}.*` and other metadata, and the tensors behind it.
@@ -147,6 +154,7 @@ impl<'a> GgufHeader<'a> {
             ropes.for_each(|rope| rope.style = RopeStyle::Interleaved);
         }
         (gguf.adapt)(self, &mut blueprint);
+        self.join(&mut blueprint);
         self.divide(&mut blueprint)?;
         self.finish()?;
         Ok(blueprint)
