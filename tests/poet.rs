@@ -4,7 +4,7 @@ use baimo::args::{ChatFlags, SamplingFlags};
 use baimo::source::{BUILT_IN, Source};
 use baimo::{conversation, run};
 use baimo_engine::{
-    Batch, Engine, EventKind, KvElement, Limits, Options, PAGE_POSITIONS, Request, Runner,
+    Batch, Engine, EventKind, KvElement, Limits, Opening, Options, PAGE_POSITIONS, Request, Runner,
     Sampling, Span,
 };
 use baimo_text::EncodeOptions;
@@ -38,6 +38,7 @@ fn surprises(runner: &mut Runner, rows: &[Value]) -> Vec<f64> {
                 rows: ids.len(),
                 position: 0,
                 prompt: ids.len(),
+                opening: Opening::default(),
                 before: Vec::new(),
                 pages: (0..pages).collect(),
                 slot: 0,

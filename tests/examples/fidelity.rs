@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result};
 use baimo::source::Source;
-use baimo_engine::{Batch, KvElement, Logits, Options, PAGE_POSITIONS, Runner, Span};
+use baimo_engine::{Batch, KvElement, Logits, Opening, Options, PAGE_POSITIONS, Runner, Span};
 use baimo_weights::Target;
 
 /// Tokens of a window: each is computed from its own beginning.
@@ -63,6 +63,7 @@ fn forward(runner: &mut Runner, window: &[u32]) -> Logits {
             rows: window.len(),
             position: 0,
             prompt: window.len(),
+            opening: Opening::default(),
             before: Vec::new(),
             pages: (0..pages).collect(),
             slot: 0,

@@ -57,7 +57,8 @@ def prompt_of(case, vocab):
         return checkpoint.read(case, "golden.json")["ids"]
     except FileNotFoundError:
         bits = checkpoint.random_bits(case, PROMPT_LENGTH) >> np.uint64(40)
-        return [10 + int(b) % (vocab - 10) for b in bits]
+        ids = [10 + int(b) % (vocab - 10) for b in bits]
+        return references.prompt(checkpoint.read(case, "config.json"), ids)
 
 
 def last_logits(model, ids):

@@ -4,7 +4,7 @@ use crate::args::Bench;
 use crate::session::{self, CacheSize};
 use crate::source::{self, Source};
 use anyhow::Result;
-use baimo_engine::{Batch, LOOKBACK, PAGE_POSITIONS, Runner, Span};
+use baimo_engine::{Batch, LOOKBACK, Opening, PAGE_POSITIONS, Runner, Span};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Instant;
@@ -133,6 +133,7 @@ fn forward(runner: &mut Runner, position: usize, rows: usize, last: bool) {
             rows,
             position,
             prompt: position + rows,
+            opening: Opening::default(),
             before: (position.saturating_sub(LOOKBACK)..position).map(token).collect(),
             pages: (0..pages).collect(),
             slot: 0,

@@ -21,7 +21,7 @@ impl Blueprint {
     pub fn count(&self) -> Count {
         let parameters = self.tensors().iter().map(|tensor| tensor.elements()).sum::<usize>();
         let idle_experts = self.layers.iter().flat_map(|layer| layer.ffns()).map(|ffn| match ffn {
-            Ffn::Dense(_) => 0,
+            Ffn::Dense(_) | Ffn::Plain(_) => 0,
             Ffn::Experts(experts) => {
                 let one = 3 * experts.width * self.hidden;
                 experts.count.saturating_sub(experts.active) * one

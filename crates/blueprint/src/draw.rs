@@ -2,8 +2,8 @@
 
 use crate::{
     Block, Blueprint, Choice, Clamp, ClampOrder, Curve, Decay, Experts, Ffn, GroupScore, Latent,
-    Layer, Linear, Mixer, Norm, NormOrder, Query, Recurrent, Residual, Reuse, Rope, RopeScaling,
-    RopeStyle, Scores, Skip, Softmax, Write,
+    Layer, Linear, Mixer, Norm, NormOrder, Prefix, PrefixEnd, Query, Recurrent, Residual, Reuse,
+    Rope, RopeScaling, RopeStyle, Scores, Skip, Softmax, Write,
 };
 use std::fmt::{Display, Formatter, Result};
 
@@ -29,6 +29,9 @@ impl Display for Blueprint {
             let (tables, longest) = (ngrams.tables.len(), ngrams.longest());
             writeln!(f, "  with runs of up to {longest} tokens, in {tables} tables")?;
         }
+        if let Some(prefix) = &self.prefix {
+            writeln!(f, "  {prefix}")?;
+        }
         for (range, layer) in self.layer_kinds() {
             writeln!(f, "  layers {range}")?;
             write!(f, "{layer}")?;
@@ -40,6 +43,19 @@ impl Display for Blueprint {
             writeln!(f, "  set aside: {} ({})", aside.what, aside.pattern)?;
         }
         Ok(())
+    }
+}
+
+impl Display for Prefix {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "read in both directions: ")?;
+        if !self.lead.is_empty() {
+            write!(f, "{} learned rows and ", self.lead.len())?;
+        }
+        match self.end {
+            PrefixEnd::Prompt => write!(f, "the prompt"),
+            PrefixEnd::Before(token) => write!(f, "the prompt up to token {token}"),
+        }
     }
 }
 
@@ -121,6 +137,7 @@ impl Display for Ffn {
                 write!(f, "gated FFN, width {}", dense.width)?;
                 clamped(f, dense.clamp)
             }
+            Ffn::Plain(plain) => write!(f, "FFN without gate, width {}", plain.width),
             Ffn::Experts(experts) => experts.fmt(f),
         }
     }
@@ -137,6 +154,9 @@ impl Display for Softmax {
             write!(f, ", query rank {}", low.down.outputs())?;
         }
         rotation(f, &self.rope, self.qk_dim)?;
+        if let Some(rope) = &self.second_rope {
+            write!(f, ", the next {} by what is written", rope.dim)?;
+        }
         if self.alibi.is_some() {
             write!(f, ", linear biases")?;
         }

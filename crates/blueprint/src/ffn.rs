@@ -8,6 +8,8 @@ use crate::{Linear, Tensor};
 pub enum Ffn {
     /// One gated FFN for every token.
     Dense(Dense),
+    /// One FFN without a gate for every token.
+    Plain(Plain),
     /// A mixture of experts: each token meets a few of many.
     Experts(Experts),
 }
@@ -29,7 +31,20 @@ pub struct Dense {
     pub down: Linear,
 }
 
-/// The non-linearity of a gated FFN.
+/// An FFN without a gate: `down(activation(up(x)))` (arXiv:1706.03762, section 3.3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plain {
+    /// Width between the maps.
+    pub width: usize,
+    /// Between the maps.
+    pub activation: Activation,
+    /// `[width, hidden]`.
+    pub up: Linear,
+    /// `[hidden, width]`.
+    pub down: Linear,
+}
+
+/// The non-linearity of an FFN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `x * sigmoid(x)`.
@@ -160,6 +175,7 @@ impl Ffn {
     pub(crate) fn tensors<'a>(&'a self, all: &mut Vec<&'a Tensor>) {
         match self {
             Ffn::Dense(dense) => dense.tensors(all),
+            Ffn::Plain(plain) => linears(&[&plain.up, &plain.down], all),
             Ffn::Experts(experts) => {
                 experts.router.inner.iter().for_each(|inner| inner.tensors(all));
                 experts.router.logits.tensors(all);

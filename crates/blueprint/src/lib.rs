@@ -3,9 +3,8 @@
 //!
 //! A Blueprint is a value: no tensors, no IO. It can be printed, compared and counted, and the one
 //! decoder runs it. Reading order: [`Blueprint`], [`layer`], [`norm`], [`mixer`], [`choice`],
-//! [`recurrent`],
-//! [`ffn`], [`rope`], [`tensor`], [`state`]; then what is derived from it: [`mod@count`] and
-//! [`draw`].
+//! [`recurrent`], [`ffn`], [`rope`], [`prefix`], [`tensor`], [`state`]; then what is derived from
+//! it: [`mod@count`] and [`draw`].
 
 pub mod choice;
 pub mod count;
@@ -15,6 +14,7 @@ pub mod layer;
 pub mod mixer;
 pub mod ngrams;
 pub mod norm;
+pub mod prefix;
 pub mod recurrent;
 pub mod rope;
 pub mod state;
@@ -24,8 +24,8 @@ pub mod voice;
 pub use choice::{Choice, Indexer};
 pub use count::Count;
 pub use ffn::{
-    Activation, Clamp, ClampOrder, Dense, Experts, Ffn, GroupLimit, GroupScore, Router, Scores,
-    Shared,
+    Activation, Clamp, ClampOrder, Dense, Experts, Ffn, GroupLimit, GroupScore, Plain, Router,
+    Scores, Shared,
 };
 pub use layer::{Block, Layer, Residual, Shortcut, Skip, Sublayer};
 pub use mixer::{
@@ -33,6 +33,7 @@ pub use mixer::{
 };
 pub use ngrams::{NgramTable, Ngrams};
 pub use norm::{Norm, NormKind};
+pub use prefix::{Along, Gap, Prefix, PrefixEnd, Standing};
 pub use recurrent::{
     Convolution, Curve, Decay, DecayForm, GateOrder, GatedNorm, Projection, Recurrent, Stream,
     Turned, Write,
@@ -57,6 +58,8 @@ pub struct Blueprint {
     pub embedding: Tensor,
     /// Rows for the runs of tokens that end with the token, added to its own.
     pub ngrams: Option<Ngrams>,
+    /// The part of a sequence that is read in both directions; all attention is causal without.
+    pub prefix: Option<Prefix>,
     /// Multiplies that row on its way into the stream, 1 in most models.
     pub embedding_scale: f32,
     /// First to last.

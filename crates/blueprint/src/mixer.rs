@@ -38,6 +38,8 @@ pub struct Softmax {
     pub v_scale: f32,
     /// Rotation of the first numbers of each query and key.
     pub rope: Option<Rope>,
+    /// Rotation of the numbers after those of `rope`.
+    pub second_rope: Option<Rope>,
     /// Scores fall with the distance of the key, at a rate of each head's own.
     pub alibi: Option<Alibi>,
     /// A query that sees `n` positions, more than these, is multiplied by `ln(n) / ln(these)`.
@@ -249,7 +251,7 @@ impl Mixer {
     /// Its rotations.
     pub fn ropes(&self) -> Vec<&Rope> {
         match self {
-            Mixer::Softmax(mixer) => mixer.rope.iter().collect(),
+            Mixer::Softmax(mixer) => mixer.rope.iter().chain(&mixer.second_rope).collect(),
             Mixer::Reuse(mixer) => mixer.rope.iter().collect(),
             Mixer::Recurrent(mixer) => mixer.turned.iter().map(|turned| &turned.rope).collect(),
             Mixer::Latent(mixer) => {

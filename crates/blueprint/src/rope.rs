@@ -1,5 +1,7 @@
 //! Rotary position embedding (arXiv:2104.09864).
 
+use crate::Along;
+
 /// Rotates pairs of numbers of a head by `position * frequency`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
@@ -11,6 +13,8 @@ pub struct Rope {
     pub theta: f64,
     /// How frequencies are changed for contexts longer than the model was trained on.
     pub scaling: RopeScaling,
+    /// What is multiplied by the frequencies, the position in most models.
+    pub along: Along,
 }
 
 /// Which numbers of a head are rotated together.
@@ -104,6 +108,6 @@ pub enum RopeScaling {
 impl Rope {
     /// A plain rotation.
     pub fn new(dim: usize, style: RopeStyle, theta: f64) -> Rope {
-        Rope { dim, style, theta, scaling: RopeScaling::None }
+        Rope { dim, style, theta, scaling: RopeScaling::None, along: Along::Sequence }
     }
 }

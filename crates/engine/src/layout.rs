@@ -18,6 +18,7 @@ pub fn lay_out(step: &Step) -> Batch {
             rows: work.tokens.len(),
             position: work.position,
             prompt: work.prompt,
+            opening: work.opening.clone(),
             before: work.before.clone(),
             pages: work.pages.clone(),
             slot: work.slot,

@@ -16,18 +16,29 @@ pub use request::{Event, EventKind, FinishReason, Refused, Request, RequestId, U
 pub use sampler::Sampling;
 pub use scheduler::{Limits, Scheduler, Step, Work};
 
-pub use baimo_model::{Batch, KvElement, LOOKBACK, Logits, Options, PAGE_POSITIONS, Runner, Span};
+pub use baimo_model::{
+    Batch, KvElement, LOOKBACK, Logits, Opening, Options, PAGE_POSITIONS, Prefix, Runner, Span,
+};
 
 /// What the engine drives: a model with its caches.
 pub trait Forward {
     /// Computes every token of the batch, writes their cache rows, and returns the logits of the
     /// rows that are wanted.
     fn forward(&mut self, batch: &Batch) -> Logits;
+
+    /// The part of a sequence that it reads in both directions, so all of it at once.
+    fn prefix(&self) -> Option<&Prefix> {
+        None
+    }
 }
 
 impl Forward for Runner {
     fn forward(&mut self, batch: &Batch) -> Logits {
         Runner::forward(self, batch)
+    }
+
+    fn prefix(&self) -> Option<&Prefix> {
+        self.decoder().blueprint().prefix.as_ref()
     }
 }
 
@@ -41,7 +52,8 @@ pub struct Engine<M> {
 impl<M: Forward> Engine<M> {
     /// An engine over a model whose caches have `pages` pages.
     pub fn new(model: M, pages: usize, limits: Limits) -> Engine<M> {
-        Engine { model, scheduler: Scheduler::new(limits), pages: Pages::new(pages) }
+        let scheduler = Scheduler::new(limits).reading(model.prefix().cloned());
+        Engine { model, scheduler, pages: Pages::new(pages) }
     }
 
     /// Takes a request; its first event comes from a later [`Engine::step`].

@@ -3,15 +3,16 @@
 use crate::pages::Pages;
 use crate::request::{Event, EventKind, FinishReason, Refused, Request, RequestId, Usage};
 use crate::sampler;
-use baimo_model::{LOOKBACK, Logits};
+use baimo_model::{LOOKBACK, Logits, Opening, Prefix};
 use std::collections::VecDeque;
 
 /// What bounds a step and a sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Tokens computed in one step, all sequences together.
+    /// Tokens computed in one step, all sequences together; a prefix that is read in both
+    /// directions is never cut, so the last sequence of a step may go beyond with it.
     pub tokens_per_step: usize,
-    /// Tokens of one sequence computed in one step.
+    /// Tokens of one sequence computed in one step, beside such a prefix.
     pub tokens_per_span: usize,
     /// Sequences that run at once.
     pub sequences: usize,
@@ -35,8 +36,10 @@ pub struct Work {
     pub tokens: Vec<u32>,
     /// The position of the first of them.
     pub position: usize,
-    /// How many tokens the request came with.
+    /// How many tokens the sequence was given before it grew by itself.
     pub prompt: usize,
+    /// How its beginning is read.
+    pub opening: Opening,
     /// The tokens before them, so many as spans tell.
     pub before: Vec<u32>,
     /// The sequence's pages, enough for all of them.
@@ -52,9 +55,11 @@ pub struct Work {
 struct Sequence {
     id: RequestId,
     request: Request,
-    /// Prompt, then what was chosen.
+    /// The model's lead, the prompt, then what was chosen.
     tokens: Vec<u32>,
+    /// Of the lead and the prompt.
     prompt_tokens: usize,
+    opening: Opening,
     /// Tokens whose cache rows are written.
     computed: usize,
     /// The next of `request.observed` (ascending) to be reported.
@@ -68,6 +73,7 @@ struct Sequence {
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
+    prefix: Option<Prefix>,
     next_id: u64,
     /// Hold pages and a slot each; oldest first.
     running: Vec<Sequence>,
@@ -83,7 +89,12 @@ impl Scheduler {
         assert!(limits.tokens_per_step > 0 && limits.tokens_per_span > 0 && limits.sequences > 0);
         let slots_free = (0..limits.sequences).rev().collect();
         let (running, waiting) = (Vec::new(), VecDeque::new());
-        Scheduler { limits, next_id: 0, running, waiting, slots_free }
+        Scheduler { limits, prefix: None, next_id: 0, running, waiting, slots_free }
+    }
+
+    /// For a model that reads the beginning of a sequence in both directions.
+    pub fn reading(self, prefix: Option<Prefix>) -> Scheduler {
+        Scheduler { prefix, ..self }
     }
 
     /// Positions a sequence may have.
@@ -96,10 +107,15 @@ impl Scheduler {
     /// # Errors
     /// Where it could never run.
     pub fn accept(&mut self, mut request: Request, capacity: usize) -> Result<RequestId, Refused> {
-        let (tokens, context) = (request.tokens.len(), self.limits.context);
-        if tokens == 0 {
+        if request.tokens.is_empty() {
             return Err(Refused::Empty);
         }
+        let given = std::mem::take(&mut request.tokens);
+        let opening = self.prefix.as_ref().map(|prefix| Opening::of(prefix, &given));
+        let opening = opening.unwrap_or_default();
+        let lead = self.prefix.iter().flat_map(|prefix| prefix.lead.clone());
+        let given: Vec<u32> = lead.chain(given).collect();
+        let (tokens, context) = (given.len(), self.limits.context);
         if tokens > context {
             return Err(Refused::Context { tokens, context });
         }
@@ -109,13 +125,15 @@ impl Scheduler {
         }
         request.observed.sort_unstable();
         request.observed.dedup();
-        request.observed.retain(|&position| position < tokens);
+        request.observed.retain(|&position| position < tokens - opening.lead);
+        request.observed.iter_mut().for_each(|position| *position += opening.lead);
         let id = RequestId(self.next_id);
         self.next_id += 1;
         self.waiting.push_back(Sequence {
             id,
-            tokens: std::mem::take(&mut request.tokens),
+            tokens: given,
             prompt_tokens: tokens,
+            opening,
             request,
             computed: 0,
             observed: 0,
@@ -154,12 +172,10 @@ impl Scheduler {
         let mut index = 0;
         while budget > 0 && (index < self.running.len() || self.admit()) {
             let sequence = &mut self.running[index];
-            let count = (sequence.tokens.len() - sequence.computed)
-                .min(budget)
-                .min(self.limits.tokens_per_span);
+            let count = sequence.count(budget.min(self.limits.tokens_per_span));
             if pages.grow(&mut sequence.pages, sequence.computed + count) {
                 step.work.push(sequence.work(count));
-                budget -= count;
+                budget = budget.saturating_sub(count);
                 index += 1;
             } else if !self.preempt_after(index, pages) {
                 self.preempt(index, pages);
@@ -215,6 +231,13 @@ impl Scheduler {
 }
 
 impl Sequence {
+    /// How many tokens it computes next, `most` of them but for what is read at once.
+    fn count(&self, most: usize) -> usize {
+        let left = self.tokens.len() - self.computed;
+        let at_once = if self.computed == 0 { self.opening.together } else { 0 };
+        left.min(most).max(at_once)
+    }
+
     /// The next `count` tokens, with the positions whose logits are wanted.
     fn work(&self, count: usize) -> Work {
         let (position, end) = (self.computed, self.computed + count);
@@ -232,6 +255,7 @@ impl Sequence {
             tokens: self.tokens[position..end].to_vec(),
             position,
             prompt: self.prompt_tokens,
+            opening: self.opening.clone(),
             before: self.tokens[position.saturating_sub(LOOKBACK)..position].to_vec(),
             pages: self.pages.clone(),
             slot: self.slot,
@@ -256,6 +280,7 @@ impl Sequence {
         for (&position, logits) in work.wanted.iter().zip(wanted) {
             if self.request.observed.get(self.observed) == Some(&position) {
                 self.observed += 1;
+                let position = position - self.opening.lead;
                 report(EventKind::Logits { position, logits: logits.to_vec() });
             }
         }
@@ -278,7 +303,7 @@ impl Sequence {
             }
         }
         let usage = Usage {
-            prompt_tokens: self.prompt_tokens,
+            prompt_tokens: self.prompt_tokens - self.opening.lead,
             completion_tokens: self.tokens.len() - self.prompt_tokens,
         };
         report(EventKind::Finished { reason, usage });

@@ -48,7 +48,7 @@ fn run(bencher: Bencher, layout: KvLayout, count: usize, positions: usize, rows:
     let mut out = vec![0.0; rows * HEADS * layout.v_dim];
     let how = Attention::causal(HEADS, 0.08);
     let position = positions - rows;
-    let span = AttentionSpan { first_row: 0, rows, position, pages: &pages };
+    let span = AttentionSpan::causal(0, rows, position, &pages);
     // Multiplications and additions of what a row sees; what is masked is not counted.
     let pairs = rows * position + rows * (rows + 1) / 2;
     let operations = 2 * count * pairs * HEADS * (layout.k_dim + layout.v_dim);

@@ -74,6 +74,7 @@ pub fn sized(
         sinks: None,
         v_scale: 1.0,
         rope,
+        second_rope: None,
         alibi: None,
         log_beyond: None,
         q: map("q_proj", heads * qk_dim, hidden),

@@ -116,6 +116,7 @@ pub fn frame(
         context: frame.context,
         embedding,
         ngrams: None,
+        prefix: None,
         embedding_scale: 1.0,
         layers: (0..frame.layers)
             .map(|index| layer(index, &format!("{}.{index}", frame.layer)))

@@ -84,7 +84,7 @@ fn ffn(c: &Config, index: usize, prefix: &str) -> Result<Ffn> {
     let width = count * c.size_or(key, 1536)?;
     let mut ffn = noaux(c, index, prefix)?;
     match &mut ffn {
-        Ffn::Dense(_) => (),
+        Ffn::Dense(_) | Ffn::Plain(_) => (),
         Ffn::Experts(experts) => {
             let dense = swiglu(c, &format!("{prefix}.mlp.shared_experts"), width)?;
             experts.shared = Some(Shared { dense, gate: None });

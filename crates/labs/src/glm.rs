@@ -2,6 +2,8 @@
 //!
 //! | family     | mixer                                     | ffn                         |
 //! |------------|-------------------------------------------|-----------------------------|
+//! | ChatGLM    | softmax, the prompt in both directions,   | without gate                |
+//! |            | one rope in it, one behind it             |                             |
 //! | ChatGLM2   | softmax, GQA, interleaved rope, half head | dense, gate and up fused    |
 //! | GLM-4      | softmax, GQA, interleaved rope, half head | dense, gate and up fused    |
 //! | GLM-4-0414 | as GLM-4, sandwich norms                  | as GLM-4, sandwich norms    |
@@ -12,6 +14,7 @@
 //! |            | layers share                              |                             |
 
 mod chatglm;
+mod first;
 
 use crate::attention::{head_dim, qk_normed, qkv_biased, softmax};
 use crate::common::{decoder, norm, pre_norm, swiglu, with_prediction_layers};
@@ -34,7 +37,7 @@ pub const GLM: Lab = Lab {
     families: &[
         Family {
             architecture: "ChatGLMModel",
-            models: "ChatGLM2-6B, ChatGLM3-6B, CodeGeeX2, glm-4-9b",
+            models: "ChatGLM-6B, ChatGLM2-6B, ChatGLM3-6B, CodeGeeX2, glm-4-9b",
             blueprint: Some(chatglm::chatglm),
             gguf: Some(CHAT_FUSED),
             voices: &[&voices::GLM_4],

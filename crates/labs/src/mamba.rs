@@ -88,6 +88,7 @@ fn mamba2(c: &Config) -> Result<Blueprint> {
         },
         embedding,
         ngrams: None,
+        prefix: None,
         embedding_scale: 1.0,
         logit_scale: 1.0,
         set_aside: Vec::new(),

@@ -1,5 +1,7 @@
 //! What the model is run on and what it gives.
 
+use crate::opening::Opening;
+
 /// Tokens to compute: rows laid flat, in spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -22,6 +24,8 @@ pub struct Span {
     pub position: usize,
     /// How many tokens the sequence was given before it grew by itself.
     pub prompt: usize,
+    /// How the beginning of the sequence is read, where it is not causal.
+    pub opening: Opening,
     /// The last [`crate::LOOKBACK`] tokens before the first row, fewer where there are no more.
     pub before: Vec<u32>,
     /// The sequence's pages, first to last, enough for its last row.
@@ -38,9 +42,18 @@ pub struct Place {
     pub position: usize,
     /// How many tokens the sequence was given before it grew by itself.
     pub prompt: usize,
+    /// What is counted along the sequence: the position, unless the row fills a gap before it.
+    pub standing: usize,
+    /// How many positions it is behind what is read in both directions; zero within.
+    pub written: usize,
 }
 
 impl Place {
+    /// Of a row of a sequence that is causal throughout.
+    pub fn causal(position: usize, prompt: usize) -> Place {
+        Place { position, prompt, standing: position, written: position + 1 }
+    }
+
     /// The length of the sequence that the row is a part of: the whole prompt, or up to the row
     /// itself where it came later.
     pub fn reached(&self) -> usize {
@@ -75,9 +88,12 @@ impl Batch {
     /// The place of every row.
     pub fn places(&self) -> Vec<Place> {
         let of = |span: &Span| {
-            let prompt = span.prompt;
-            (span.position..span.position + span.rows)
-                .map(move |position| Place { position, prompt })
+            let (prompt, opening) = (span.prompt, span.opening.clone());
+            (span.position..span.position + span.rows).map(move |position| Place {
+                standing: opening.standing(position),
+                written: opening.written(position),
+                ..Place::causal(position, prompt)
+            })
         };
         self.spans.iter().flat_map(of).collect()
     }
@@ -89,6 +105,8 @@ impl Batch {
             assert_eq!(span.first_row, next, "spans cover the rows one after another");
             let held = span.pages.len() * crate::PAGE_POSITIONS;
             assert!(span.position + span.rows <= held, "a span has pages for all its rows");
+            let read = span.position > 0 || span.rows >= span.opening.together;
+            assert!(read, "what is read in both directions is read at once");
             let before = span.position.min(crate::LOOKBACK);
             assert_eq!(span.before.len(), before, "a span tells the tokens before it");
             next += span.rows;

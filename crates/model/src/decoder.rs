@@ -99,7 +99,7 @@ impl Decoder {
     /// # Panics
     /// Where the batch's spans do not fit its rows or pages, or a token is no row of the embedding.
     pub fn forward(&self, kernels: &Kernels, batch: &Batch, caches: &mut Caches) -> Logits {
-        batch.check(self.blueprint.vocab);
+        batch.check(self.embedding.rows());
         let angles = self.rotations.angles(&batch.places());
         let pass = Pass { kernels, batch, angles, choice: RefCell::default() };
         let hidden = self.blueprint.hidden;

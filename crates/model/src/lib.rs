@@ -13,6 +13,7 @@ pub mod load;
 pub mod mixer;
 mod ngrams;
 mod norm;
+pub mod opening;
 mod residual;
 mod rope;
 pub mod runner;
@@ -21,8 +22,10 @@ pub use batch::{Batch, Logits, Span};
 pub use caches::Caches;
 pub use decoder::Decoder;
 pub use load::Progress;
+pub use opening::Opening;
 pub use runner::{Options, Runner};
 
+pub use baimo_blueprint::{Gap, Prefix, PrefixEnd, Standing};
 pub use baimo_kernels::attention::KvElement;
 
 /// How many tokens before its first row a span tells, where there are so many: what embeddings of

@@ -5,9 +5,9 @@ mod latent;
 mod recurrent;
 
 use crate::decoder::{Block, Decoder, Layer, Shortcut, Sublayer};
-use crate::ffn::dense::Dense;
+use crate::ffn::dense::{Dense, Plain};
 use crate::ffn::experts::{Experts, Shared};
-use crate::ffn::{Ffn, Gating};
+use crate::ffn::{Ffn, Gating, curve};
 use crate::linear::Linear;
 use crate::mixer::Mixer;
 use crate::mixer::reuse::Reuse;
@@ -155,6 +155,7 @@ impl Loader<'_, '_> {
                 sinks: self.vector(&shape.sinks)?,
                 slopes: shape.alibi.map(|alibi| alibi.slopes(shape.heads)),
                 rotation: shape.rope.as_ref().map(|rope| self.rotations.index(rope)),
+                second_rotation: shape.second_rope.as_ref().map(|rope| self.rotations.index(rope)),
                 state: state + usize::from(shape.smoothing.is_some()),
                 shape: shape.clone(),
             })),
@@ -192,6 +193,11 @@ impl Loader<'_, '_> {
     fn ffn(&mut self, ffn: &blueprint::Ffn) -> Result<Ffn, Error> {
         match ffn {
             blueprint::Ffn::Dense(dense) => Ok(Ffn::Dense(self.dense(dense)?)),
+            blueprint::Ffn::Plain(plain) => Ok(Ffn::Plain(Plain {
+                activation: curve(plain.activation),
+                up: self.linear(&plain.up)?,
+                down: self.linear(&plain.down)?,
+            })),
             blueprint::Ffn::Experts(experts) => Ok(Ffn::Experts(Experts {
                 active: experts.active,
                 gating: Gating { activation: experts.activation, clamp: experts.clamp },

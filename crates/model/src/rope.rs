@@ -1,7 +1,7 @@
 //! The angles of rotary embeddings (arXiv:2104.09864) with their long-context scalings.
 
 use crate::batch::Place;
-use baimo_blueprint::{Blueprint, Rope, RopeScaling};
+use baimo_blueprint::{Along, Blueprint, Rope, RopeScaling};
 use std::f64::consts::TAU;
 
 /// Cosine and sine of every row: `[rows, dim / 2]` each.
@@ -60,7 +60,11 @@ fn angles(rope: &Rope, places: &[Place]) -> Angles {
     for place in places {
         let moved = (place.reached() > fixed_up_to).then(|| frequencies(rope, place));
         for &frequency in moved.as_ref().unwrap_or(&fixed) {
-            let angle = f64::from(place.position as f32 * frequency);
+            let count = match rope.along {
+                Along::Sequence => place.standing,
+                Along::Written => place.written,
+            };
+            let angle = f64::from(count as f32 * frequency);
             angles.cos.push((angle.cos() * attention) as f32);
             angles.sin.push((angle.sin() * attention) as f32);
         }

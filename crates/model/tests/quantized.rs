@@ -6,7 +6,7 @@ use baimo_blueprint::{
 };
 use baimo_kernels::Format;
 use baimo_kernels::format::quantize;
-use baimo_model::{Batch, KvElement, Options, Runner, Span};
+use baimo_model::{Batch, KvElement, Opening, Options, Runner, Span};
 use baimo_weights::{Checkpoint, Dtype, Target, TensorInfo, safetensors};
 use std::fs::File;
 use std::path::Path;
@@ -31,6 +31,7 @@ fn softmax() -> Mixer {
         sinks: None,
         v_scale: 1.0,
         rope: Some(Rope::new(64, RopeStyle::Half, 1e4)),
+        second_rope: None,
         alibi: None,
         log_beyond: None,
         q: Linear::new("q", HIDDEN, HIDDEN),
@@ -118,6 +119,7 @@ fn blueprint() -> Blueprint {
         context: 128,
         embedding: Tensor::new("embedding.weight", [VOCAB, HIDDEN]),
         ngrams: None,
+        prefix: None,
         embedding_scale: 1.0,
         layers: vec![layer(0, softmax(), dense), layer(1, latent(), experts())],
         norm: norm("norm", HIDDEN),
@@ -198,6 +200,7 @@ fn logits(path: &Path, weights: Target) -> (Vec<f32>, usize) {
             rows: 40,
             position: 0,
             prompt: 40,
+            opening: Opening::default(),
             before: Vec::new(),
             pages: vec![0],
             slot: 0,

@@ -40,13 +40,25 @@ class Weights:
         assert not unused, f"not asked for: {sorted(unused)[:5]}"
 
 
-def find(architecture):
-    """The forward pass of an architecture, or `None`."""
+def module_of(architecture):
+    """The file that lists an architecture, or `None`."""
     for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
         module = importlib.import_module(f"references.{path.stem}")
         if architecture in getattr(module, "ARCHITECTURES", {}):
-            return module.ARCHITECTURES[architecture]
+            return module
     return None
+
+
+def find(architecture):
+    """The forward pass of an architecture, or `None`."""
+    module = module_of(architecture)
+    return module and module.ARCHITECTURES[architecture]
+
+
+def prompt(config, ids):
+    """A prompt as the family wants it: its file may `prepare` one of any ids."""
+    prepare = getattr(module_of(config["architectures"][0]), "prepare", None)
+    return prepare(config, ids) if prepare else ids
 
 
 def shapes(config):

@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 
 from references import decoder as d
+from references import glm_first
 
 
 def forward(c, w, ids):
+    if "inner_hidden_size" in c:
+        return glm_first.forward(c, w, ids)
     hidden, heads, dim = c["hidden_size"], c["num_attention_heads"], c["kv_channels"]
     eps, width, length = c["layernorm_epsilon"], c["ffn_hidden_size"], len(ids)
     biases = c.get("add_bias_linear", False)
@@ -51,4 +54,5 @@ def forward(c, w, ids):
     return F.linear(x, w(head, vocab, hidden)), outputs
 
 
+prepare = glm_first.prepare
 ARCHITECTURES = {"ChatGLMForConditionalGeneration": forward, "ChatGLMModel": forward}

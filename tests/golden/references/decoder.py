@@ -54,8 +54,8 @@ def rope_pairs(x, angle):
     return torch.cat([turned, x[..., dim:]], -1)
 
 
-def attention(q, k, v, scale=None, bias=None, window=None):
-    """Causal; key heads are shared out to query heads in order; `bias` is added to the scores."""
+def attention(q, k, v, scale=None, bias=None, window=None, together=0):
+    """Causal but for `together` first positions, which all rows see; key heads are shared out to query heads in order; `bias` is added to the scores."""
     scale = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
     groups = q.shape[0] // k.shape[0]
     k, v = k.repeat_interleave(groups, 0), v.repeat_interleave(groups, 0)
@@ -64,7 +64,7 @@ def attention(q, k, v, scale=None, bias=None, window=None):
         scores = scores + bias.to(scores.dtype)
     length = q.shape[1]
     distance = torch.arange(length)[:, None] - torch.arange(length)[None, :]
-    hidden = distance < 0
+    hidden = (distance < 0) & (torch.arange(length)[None, :] >= together)
     if window is not None:
         hidden = hidden | (distance >= window)
     scores = scores.masked_fill(hidden, float("-inf"))

@@ -5,6 +5,7 @@
 //! are cut at absolute positions, so a row's bits are the same whether it is computed alone or in
 //! a prompt, next to whichever sequences, on any number of threads.
 
+mod bias;
 mod choice;
 mod element;
 mod gather;
@@ -14,12 +15,14 @@ mod task;
 #[cfg(test)]
 mod tests;
 
+pub use bias::{Bias, Segments};
 pub use choice::{Choice, Chooser, choose};
 pub use store::{KvElement, KvLayout, KvStore, PAGE};
 
 use crate::Kernels;
 use crate::lanes::on;
 use crate::threads::Shared;
+use bias::RowBias;
 use element::KvNumber;
 use std::ops::Range;
 use store::Numbers;
@@ -41,6 +44,8 @@ pub struct Attention<'a> {
     /// For each query head the slope of a bias: scores fall by it with each position of distance
     /// (ALiBi: Press, Smith and Lewis, arXiv:2108.12409).
     pub slopes: Option<&'a [f32]>,
+    /// What is added to scores by the segments and the distance of row and key.
+    pub bias: Option<&'a Bias>,
     /// The only positions each row sees, where it does not see all.
     pub choice: Option<&'a Choice>,
 }
@@ -55,6 +60,7 @@ impl<'a> Attention<'a> {
             sinks: None,
             softcap: None,
             slopes: None,
+            bias: None,
             choice: None,
         }
     }
@@ -70,18 +76,38 @@ pub struct AttentionSpan<'a> {
     /// The position of the first row; row `i` sees positions up to `position + i`, whose keys
     /// and values are in the store already.
     pub position: usize,
+    /// So many first positions all rows see, also those before them: their keys and values are in
+    /// the store too.
+    pub together: usize,
+    /// The sequence's segments, where a bias asks for them.
+    pub segments: Segments<'a>,
     /// The sequence's page table: position `p` is in page `pages[p / PAGE]`. Entries before a
     /// window are not looked at.
     pub pages: &'a [u32],
 }
 
+impl<'a> AttentionSpan<'a> {
+    /// Rows that see what is before them and themselves.
+    pub fn causal(
+        first_row: usize,
+        rows: usize,
+        position: usize,
+        pages: &'a [u32],
+    ) -> AttentionSpan<'a> {
+        let segments = Segments::default();
+        AttentionSpan { first_row, rows, position, together: 0, segments, pages }
+    }
+}
+
 /// Which slots of a page a row sees.
-struct Seen {
+struct Seen<'a> {
     slots: Range<usize>,
     /// The row's own position in slots of this page, which may be beyond it.
     own_slot: isize,
     /// The slope of the bias of the row's head.
     slope: Option<f32>,
+    /// The bias of the row and its head.
+    bias: Option<RowBias<'a>>,
 }
 
 /// `out[row, head] = sum over positions p the row sees of softmax(q . k[p] * scale) v[p]`.
@@ -120,12 +146,16 @@ fn check(how: &Attention, q: &[f32], store: &KvStore, spans: &[AttentionSpan], o
     assert_eq!(q.len(), rows * how.heads * layout.k_dim, "queries of whole rows");
     assert_eq!(out.len(), rows * how.heads * layout.v_dim, "an output row for each query row");
     assert!(how.choice.is_none_or(|choice| choice.rows() == rows), "a choice for each row");
-    assert!(how.choice.is_none() || how.slopes.is_none(), "chosen positions have no bias");
+    let biased = how.slopes.is_some() || how.bias.is_some();
+    assert!(how.choice.is_none() || !biased, "chosen positions have no bias");
+    if let Some(bias) = how.bias {
+        bias.check(how.heads, spans);
+    }
     let mut free = 0;
     for span in spans {
         assert!(span.first_row >= free, "spans ascend: row {} after {free}", span.first_row);
         free = span.first_row + span.rows;
-        let end = span.position + span.rows;
+        let end = (span.position + span.rows).max(span.together);
         assert!(end.div_ceil(PAGE) <= span.pages.len(), "{end} positions need more pages");
     }
     assert!(free <= rows, "spans end at row {free} of {rows}");

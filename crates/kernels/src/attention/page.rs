@@ -39,7 +39,7 @@ pub(super) struct AddPage<'a, K, V, const R: usize> {
     pub how: &'a Attention<'a>,
     pub q: &'a [[f32; R]],
     pub page: PageOfHead<'a, K, V>,
-    pub seen: &'a [Seen; R],
+    pub seen: &'a [Seen<'a>; R],
     pub sums: Sums<'a>,
 }
 
@@ -140,6 +140,9 @@ fn finish_scores<L: Lanes>(lanes: L, how: &Attention, seen: &Seen, scores: &mut 
             // The distance is exact: positions are far below 2^24 apart where the bias matters.
             *score += slope * (slot as isize - seen.own_slot) as f32;
         }
+    }
+    if let Some(bias) = &seen.bias {
+        bias.add(seen.slots.clone(), scores);
     }
     scores[..seen.slots.start].fill(f32::NEG_INFINITY);
     scores[seen.slots.end..].fill(f32::NEG_INFINITY);

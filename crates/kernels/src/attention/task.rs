@@ -122,6 +122,7 @@ impl<E: KvNumber> Operation for TaskOf<'_, '_, E> {
         match self.job.how.choice {
             Some(choice) => self.add_chosen(lanes, choice, from, &mut workspace),
             None => {
+                let last = last.max(span.together.saturating_sub(1));
                 for page in from / PAGE..=last / PAGE {
                     self.add(lanes, page, &mut workspace);
                 }
@@ -311,7 +312,7 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         workspace: &mut Workspace,
         row: usize,
     ) -> usize {
-        let seen: [Seen; R] = std::array::from_fn(|r| self.seen(row + r, slots));
+        let seen: [Seen<'_>; R] = std::array::from_fn(|r| self.seen(row + r, slots));
         if seen.iter().all(|seen| seen.slots.is_empty()) {
             return R;
         }
@@ -328,20 +329,24 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
     }
 
     /// Which slots the row sees.
-    fn seen(&self, row: usize, slots: Slots) -> Seen {
+    fn seen(&self, row: usize, slots: Slots) -> Seen<'_> {
         let page = match slots {
             Slots::OfPage(page) => page,
-            Slots::First(count) => return Seen { slots: 0..count, own_slot: 0, slope: None },
+            Slots::First(count) => {
+                return Seen { slots: 0..count, own_slot: 0, slope: None, bias: None };
+            }
         };
         let (token, head) = self.token_and_head(row);
         let how = self.job.how;
-        let position = self.job.spans[self.task.span].position + token;
+        let span = &self.job.spans[self.task.span];
+        let position = span.position + token;
+        let end = (position + 1).max(span.together);
         let from = how.window.map_or(0, |window| (position + 1).saturating_sub(window));
         let start = page * PAGE;
-        let slots =
-            from.saturating_sub(start).min(PAGE)..(position + 1).saturating_sub(start).min(PAGE);
+        let slots = from.saturating_sub(start).min(PAGE)..end.saturating_sub(start).min(PAGE);
         let slope = how.slopes.map(|slopes| slopes[head]);
-        Seen { slots, own_slot: position as isize - start as isize, slope }
+        let bias = how.bias.map(|bias| bias.of_row(head, position, start, span.segments));
+        Seen { slots, own_slot: position as isize - start as isize, slope, bias }
     }
 
     /// Divides by the sum of weights, once: a multiplication with its inverse rounds differently.

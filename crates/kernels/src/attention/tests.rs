@@ -24,6 +24,10 @@ struct Case {
     q: Vec<f32>,
     store: KvStore,
     pages: Vec<u32>,
+    /// Of its spans.
+    together: usize,
+    starts: Vec<usize>,
+    relations: Vec<usize>,
 }
 
 const GROUPED: KvLayout =
@@ -49,7 +53,8 @@ impl Case {
         store.write(&kernels, &pages, 0, &k, &v);
         // Queries large enough that the softmax is not flat.
         let q = numbers(tokens * heads * layout.k_dim, 3).iter().map(|q| q * 3.0).collect();
-        Case { layout, heads, tokens, q, store, pages }
+        let (starts, relations) = (vec![0, 10, 80], vec![0, 1, 2, 1, 0, 2, 2, 1, 0]);
+        Case { layout, heads, tokens, q, store, pages, together: 0, starts, relations }
     }
 
     /// Rows `range` computed as spans of the given lengths, one call for each.
@@ -58,7 +63,11 @@ impl Case {
         let mut out = vec![f32::NAN; self.tokens * out_row];
         let mut position = 0;
         for rows in lengths.iter().copied() {
-            let span = AttentionSpan { first_row: 0, rows, position, pages: &self.pages };
+            let span = AttentionSpan {
+                together: self.together,
+                segments: Segments { starts: &self.starts, relations: &self.relations },
+                ..AttentionSpan::causal(0, rows, position, &self.pages)
+            };
             let q = &self.q[position * q_row..][..rows * q_row];
             let out = &mut out[position * out_row..][..rows * out_row];
             attention(kernels, how, q, &self.store, &[span], out);
@@ -77,7 +86,7 @@ impl Case {
             let first = how.window.map_or(0, |window| (token + 1).saturating_sub(window));
             let sink = how.sinks.map_or(0.0, |sinks| f64::from(sinks[head]).exp());
             let (mut weights, mut sums) = (sink, vec![0.0; layout.v_dim]);
-            for position in first..=token {
+            for position in first..(token + 1).max(self.together) {
                 let (k, v) = self.store.read(&self.pages, position, head / group);
                 let dot: f64 = q.iter().zip(&k).map(|(&q, &k)| f64::from(q) * f64::from(k)).sum();
                 let mut score = dot * f64::from(how.scale);
@@ -85,7 +94,10 @@ impl Case {
                     score = cap * (score / cap).tanh();
                 }
                 if let Some(slopes) = how.slopes {
-                    score -= f64::from(slopes[head]) * (token - position) as f64;
+                    score -= f64::from(slopes[head]) * (token as f64 - position as f64);
+                }
+                if let Some(bias) = how.bias {
+                    score += f64::from(self.bias(bias, head, token, position));
                 }
                 weights += score.exp();
                 sums.iter_mut().zip(&v).for_each(|(sum, &v)| *sum += score.exp() * f64::from(v));
@@ -94,13 +106,25 @@ impl Case {
         }
         out
     }
+
+    /// What a bias adds for a row and a key.
+    fn bias(&self, bias: &Bias, head: usize, row: usize, key: usize) -> f32 {
+        let segment = |at| self.starts.iter().filter(|&&start| start <= at).count().max(1) - 1;
+        if segment(row) == segment(key) {
+            let reach = bias.reach as isize;
+            let distance = (key as isize - row as isize).clamp(-reach, reach);
+            return bias.by_distance[head * (2 * bias.reach + 1) + (distance + reach) as usize];
+        }
+        let relation = self.relations[segment(row) * self.starts.len() + segment(key)];
+        bias.across[head * bias.relations + relation]
+    }
 }
 
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 
-/// One of each kind: plain, windows, sinks, a cap, a bias, all together.
+/// One of each kind: plain, windows, sinks, a cap, biases, all together.
 fn kinds(heads: usize, check: &mut dyn FnMut(&Attention)) {
     let (sinks, slopes) = (numbers(heads, 5), vec![0.07; heads]);
     let plain = Attention::causal(heads, 0.4);
@@ -110,6 +134,9 @@ fn kinds(heads: usize, check: &mut dyn FnMut(&Attention)) {
     check(&Attention { sinks: Some(&sinks), ..plain });
     check(&Attention { softcap: Some(2.5), ..plain });
     check(&Attention { slopes: Some(&slopes), ..plain });
+    let (reach, relations) = (20, 3);
+    let (by_distance, across) = (numbers(heads * (2 * reach + 1), 6), numbers(heads * 3, 7));
+    check(&Attention { bias: Some(&Bias { reach, by_distance, across, relations }), ..plain });
     let window = Some(33);
     check(&Attention { window, sinks: Some(&sinks), slopes: Some(&slopes), ..plain });
 }
@@ -123,10 +150,15 @@ const LAYOUTS: [(KvLayout, usize); 5] = [
     (TINY, 3),
 ];
 
+/// The layouts, without and with positions that all rows see.
+fn with_prefixes() -> impl Iterator<Item = ((KvLayout, usize), usize)> {
+    LAYOUTS.into_iter().zip([0, 90, 64, 0, 129])
+}
+
 #[test]
 fn attention_is_its_definition_whatever_unused_slots_hold() {
-    for (layout, heads) in LAYOUTS {
-        let case = Case::new(layout, heads, 150);
+    for ((layout, heads), together) in with_prefixes() {
+        let case = Case { together, ..Case::new(layout, heads, 150) };
         kinds(heads, &mut |how| {
             let exact = case.exactly(how);
             for isa in Isa::available() {
@@ -142,8 +174,8 @@ fn attention_is_its_definition_whatever_unused_slots_hold() {
 
 #[test]
 fn a_cut_prompt_and_decoding_give_the_same_bits_on_every_instruction_set() {
-    for (layout, heads) in LAYOUTS {
-        let case = Case::new(layout, heads, 150);
+    for ((layout, heads), together) in with_prefixes() {
+        let case = Case { together, ..Case::new(layout, heads, 150) };
         kinds(heads, &mut |how| {
             let whole = bits(&case.run(&kernels(Isa::Scalar, 1), how, &[150]));
             for isa in Isa::available() {
@@ -167,11 +199,8 @@ fn spans_do_not_depend_on_each_other() {
     let case = Case::new(layout, heads, 150);
     let how = Attention::causal(heads, 0.4);
     let spans: Vec<AttentionSpan> = [(2, 40, 100), (42, 1, 149), (43, 100, 7)]
-        .map(|(first_row, rows, position)| AttentionSpan {
-            first_row,
-            rows,
-            position,
-            pages: &case.pages,
+        .map(|(first_row, rows, position)| {
+            AttentionSpan::causal(first_row, rows, position, &case.pages)
         })
         .to_vec();
     let q = numbers(145 * heads * layout.k_dim, 9);

@@ -3,14 +3,23 @@
 use crate::attention::rotated;
 use crate::common::{Frame, aside, frame, layer_count};
 use crate::fused;
+use crate::glm::first;
 use crate::{Config, Result};
 use baimo_blueprint::{
     Activation, Blueprint, Dense, Ffn, Layer, Linear, Mixer, Norm, Rope, RopeStyle, Softmax,
 };
 use serde_json::Value;
 
-/// The second generation and those after it.
+/// The first generation has widths under names of its own.
 pub fn chatglm(c: &Config) -> Result<Blueprint> {
+    match c.has("inner_hidden_size") {
+        true => first::chatglm(c),
+        false => later(c),
+    }
+}
+
+/// The second generation and those after it.
+fn later(c: &Config) -> Result<Blueprint> {
     c.only("rmsnorm", true)?;
     c.only("post_layer_norm", true)?;
     c.only("original_rope", true)?;

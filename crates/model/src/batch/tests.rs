@@ -10,6 +10,7 @@ fn batch() -> Batch {
                 rows: 3,
                 position: 62,
                 prompt: 65,
+                opening: Opening::default(),
                 before: vec![3; 8],
                 pages: vec![4, 0],
                 slot: 0,
@@ -19,6 +20,7 @@ fn batch() -> Batch {
                 rows: 1,
                 position: 0,
                 prompt: 1,
+                opening: Opening::default(),
                 before: Vec::new(),
                 pages: vec![7],
                 slot: 1,
@@ -30,7 +32,7 @@ fn batch() -> Batch {
 
 #[test]
 fn positions_follow_the_spans() {
-    let of = |position, prompt| Place { position, prompt };
+    let of = Place::causal;
     assert_eq!(batch().places(), [of(62, 65), of(63, 65), of(64, 65), of(0, 1)]);
     batch().check(10);
 }
@@ -61,6 +63,14 @@ fn spans_that_overlap_are_our_mistake() {
 fn a_missing_page_is_our_mistake() {
     let mut batch = batch();
     batch.spans[0].pages.pop();
+    batch.check(10);
+}
+
+#[test]
+#[should_panic(expected = "what is read in both directions is read at once")]
+fn a_cut_prefix_is_our_mistake() {
+    let mut batch = batch();
+    batch.spans[1].opening.together = 2;
     batch.check(10);
 }
 

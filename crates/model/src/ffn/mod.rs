@@ -13,6 +13,8 @@ use baimo_kernels::{Kernels, activation::Activation as Curve};
 pub enum Ffn {
     /// One for every token.
     Dense(dense::Dense),
+    /// One without a gate for every token.
+    Plain(dense::Plain),
     /// A mixture of experts.
     Experts(experts::Experts),
 }
@@ -22,8 +24,18 @@ impl Ffn {
     pub(crate) fn forward(&self, pass: &Pass, x: &[f32]) -> Vec<f32> {
         match self {
             Ffn::Dense(dense) => dense.forward(pass.kernels, x),
+            Ffn::Plain(plain) => plain.forward(pass.kernels, x),
             Ffn::Experts(experts) => experts.forward(pass.kernels, x),
         }
+    }
+}
+
+/// The kernels' name for an activation.
+pub(crate) fn curve(activation: Activation) -> Curve {
+    match activation {
+        Activation::Silu => Curve::Silu,
+        Activation::Gelu => Curve::GeluErf,
+        Activation::GeluTanh => Curve::GeluTanh,
     }
 }
 
@@ -36,11 +48,7 @@ pub(crate) struct Gating {
 impl Gating {
     /// `activation(gate) * up`, held within the limits.
     fn apply(&self, kernels: &Kernels, mut gate: Vec<f32>, mut up: Vec<f32>) -> Vec<f32> {
-        let curve = match self.activation {
-            Activation::Silu => Curve::Silu,
-            Activation::Gelu => Curve::GeluErf,
-            Activation::GeluTanh => Curve::GeluTanh,
-        };
+        let curve = curve(self.activation);
         if let Some(Clamp { limit, gate: order }) = self.clamp {
             clamp(kernels, &mut up, -limit..=limit);
             match order {

@@ -47,10 +47,8 @@ fn spans<'a>(pass: &Pass<'a>) -> Vec<AttentionSpan<'a>> {
     let spans = pass.batch.spans.iter();
     spans
         .map(|span| AttentionSpan {
-            first_row: span.first_row,
-            rows: span.rows,
-            position: span.position,
-            pages: &span.pages,
+            together: span.opening.together,
+            ..AttentionSpan::causal(span.first_row, span.rows, span.position, &span.pages)
         })
         .collect()
 }

@@ -30,6 +30,8 @@ pub struct Softmax {
     pub(crate) slopes: Option<Vec<f32>>,
     /// The number of its rotation.
     pub(crate) rotation: Option<usize>,
+    /// The number of that of the numbers behind.
+    pub(crate) second_rotation: Option<usize>,
     /// The number of its keys and values among the states; what smoothing keeps is before them.
     pub(crate) state: usize,
 }
@@ -111,11 +113,16 @@ impl Softmax {
 
     fn rotate(&self, pass: &Pass, q: &mut [f32], k: &mut [f32]) {
         let shape = &self.shape;
-        if let (Some(rotation), Some(rope)) = (self.rotation, &shape.rope) {
-            for (heads, x) in [(shape.heads, q), (shape.kv_heads, k)] {
+        let ropes = [(self.rotation, &shape.rope), (self.second_rotation, &shape.second_rope)];
+        let mut start = 0;
+        for (rotation, rope) in ropes {
+            let (Some(rotation), Some(rope)) = (rotation, rope) else { continue };
+            for (heads, x) in [(shape.heads, &mut *q), (shape.kv_heads, &mut *k)] {
                 let layout = HeadLayout::packed(heads, shape.qk_dim);
-                pass.rotate(x, HeadLayout { width: rope.dim, ..layout }, rotation, rope.style);
+                let layout = HeadLayout { start, width: rope.dim, ..layout };
+                pass.rotate(x, layout, rotation, rope.style);
             }
+            start += rope.dim;
         }
     }
 }

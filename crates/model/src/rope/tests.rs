@@ -12,7 +12,7 @@ fn plain(dim: usize, theta: f64) -> Vec<f32> {
 
 /// In a sequence without a prompt.
 fn at(position: usize) -> Place {
-    Place { position, prompt: 0 }
+    Place::causal(position, 0)
 }
 
 fn near(found: f32, expected: f64) {
@@ -142,7 +142,7 @@ fn longrope_goes_by_the_length_of_the_prompt_and_then_by_the_length_reached() {
     for (position, prompt, by) in
         [(3, 10, [1.0, 2.0]), (3, 11, [4.0, 16.0]), (9, 5, [1.0, 2.0]), (10, 5, [4.0, 16.0])]
     {
-        let place = Place { position, prompt };
+        let place = Place::causal(position, prompt);
         assert_eq!(frequencies(&rope, &place), divided(by), "{place:?}");
         let angles = angles(&rope, &[place]);
         near(angles.sin[0], 1.25 * f64::sin(position as f64 / f64::from(by[0])));

@@ -52,7 +52,7 @@ impl Case {
         for &rows in lengths {
             let part = |x: &[f32], each: usize| x[position * each..][..rows * each].to_vec();
             let (q, weights) = (part(&self.q, self.heads * DIM), part(&self.weights, self.heads));
-            let spans = [AttentionSpan { first_row: 0, rows, position, pages: &self.pages }];
+            let spans = [AttentionSpan::causal(0, rows, position, &self.pages)];
             let how = Chooser { heads: self.heads, active, q: &q, weights: &weights };
             let choice = choose(kernels, &how, &self.index, &spans);
             chosen.extend((0..rows).map(|row| choice.positions(row, position + row).collect()));
@@ -152,7 +152,7 @@ fn few_positions_are_all_chosen_and_attention_to_them_is_dense_bit_for_bit() {
         let case = Case::with(4, KvElement::F16, cached);
         let (chosen, bits) = case.run(&kernels(Isa::Scalar, 1), active, &[TOKENS]);
         assert!(chosen.iter().enumerate().all(|(row, chosen)| chosen.len() == row + 1));
-        let spans = [AttentionSpan { first_row: 0, rows: TOKENS, position: 0, pages: &case.pages }];
+        let spans = [AttentionSpan::causal(0, TOKENS, 0, &case.pages)];
         let mut dense = vec![f32::NAN; TOKENS * CACHE.v_dim];
         let how = Attention::causal(1, 0.7);
         attention(&kernels(Isa::Scalar, 1), &how, &case.asked, &case.cache, &spans, &mut dense);

@@ -1,0 +1,87 @@
+//! Where a [`Prefix`] lies in one sequence.
+
+use baimo_blueprint::{Prefix, PrefixEnd, Standing};
+
+/// How the beginning of a sequence is read, where it is not causal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// Rows that stand before what the sequence was given.
+    pub lead: usize,
+    /// So many first positions all rows see, those among them too: they are computed at once.
+    pub together: usize,
+    /// Where all that follows them stands; at its own position without.
+    pub gap: Option<usize>,
+}
+
+impl Opening {
+    /// That of a prompt, which is without the lead.
+    pub fn of(prefix: &Prefix, prompt: &[u32]) -> Opening {
+        let lead = prefix.lead.len();
+        let find = |token| prompt.iter().position(|&other| other == token);
+        let end = match prefix.end {
+            PrefixEnd::Prompt => prompt.len(),
+            PrefixEnd::Before(token) => find(token).unwrap_or(prompt.len()),
+        };
+        let met = prefix.gaps.iter().find_map(|gap| Some((gap.written, find(gap.token)?)));
+        let gap = met.and_then(|(written, position)| match written {
+            Standing::Onward => None,
+            Standing::InGap => Some(lead + position),
+        });
+        Opening { lead, together: lead + end, gap }
+    }
+
+    /// What is counted along the sequence at a position.
+    pub fn standing(&self, position: usize) -> usize {
+        self.gap.filter(|_| position >= self.together).unwrap_or(position)
+    }
+
+    /// How many positions it is behind what is read in both directions; zero within.
+    pub fn written(&self, position: usize) -> usize {
+        (position + 1).saturating_sub(self.together)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use baimo_blueprint::Gap;
+
+    fn prefix() -> Prefix {
+        let gap = |token, written| Gap { token, written };
+        Prefix {
+            lead: 100..103,
+            end: PrefixEnd::Before(9),
+            gaps: vec![gap(7, Standing::InGap), gap(8, Standing::Onward)],
+        }
+    }
+
+    #[test]
+    fn what_follows_the_first_start_stands_in_the_first_gap() {
+        let opening = Opening::of(&prefix(), &[1, 7, 2, 9, 4, 9, 7]);
+        assert_eq!(opening, Opening { lead: 3, together: 6, gap: Some(4) });
+        let standing: Vec<usize> = (3..9).map(|position| opening.standing(position)).collect();
+        assert_eq!(standing, [3, 4, 5, 4, 4, 4]);
+        let written: Vec<usize> = (3..9).map(|position| opening.written(position)).collect();
+        assert_eq!(written, [0, 0, 0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_gap_that_is_left_behind_lets_positions_count_on() {
+        let opening = Opening::of(&prefix(), &[8, 2, 9, 3]);
+        assert_eq!(opening, Opening { lead: 3, together: 5, gap: None });
+        assert_eq!((opening.standing(6), opening.written(6)), (6, 2));
+    }
+
+    #[test]
+    fn a_prompt_without_a_start_is_read_whole() {
+        assert_eq!(Opening::of(&prefix(), &[1, 2]).together, 5);
+        let whole = Prefix { end: PrefixEnd::Prompt, ..prefix() };
+        assert_eq!(Opening::of(&whole, &[1, 9, 2]).together, 6);
+    }
+
+    #[test]
+    fn of_a_causal_sequence_all_is_written() {
+        let causal = Opening::default();
+        assert_eq!((causal.standing(5), causal.written(5)), (5, 6));
+    }
+}
