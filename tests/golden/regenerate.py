@@ -61,6 +61,12 @@ def prompt_of(case, vocab):
         return references.prompt(checkpoint.read(case, "config.json"), ids)
 
 
+def vocabulary(config):
+    """The rows of the table, whatever the key and wherever it is."""
+    text = config.get("text_config") or config.get("llm_config") or config
+    return text.get("vocab_size") or text["padded_vocab_size"]
+
+
 def last_logits(model, ids):
     return model(torch.tensor([ids]), use_cache=False).logits[0, -1]
 
@@ -87,7 +93,7 @@ def compute_own(case, config):
     """With a file of references/: no cache, every step is a whole forward pass."""
     with torch.no_grad():
         model = references.Model(config, checkpoint.dequantized(case))
-        ids = prompt_of(case, config.get("vocab_size") or config["padded_vocab_size"])
+        ids = prompt_of(case, vocabulary(config))
         whole, outputs = model.run(ids)
         tokens, rows = [], []
         for _ in range(GREEDY):
@@ -111,10 +117,11 @@ def compute_own(case, config):
 def compute_transformers(case):
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         model = load(case, Path(folder))
-        ids = prompt_of(case, model.config.vocab_size)
+        ids = prompt_of(case, vocabulary(checkpoint.read(case, "config.json")))
+        body = getattr(model.model, "language_model", model.model)
         outputs = []
         hooks = [layer.register_forward_hook(lambda _m, _a, out: outputs.append(
-            (out[0] if isinstance(out, tuple) else out)[0, -1, :8])) for layer in model.model.layers]
+            (out[0] if isinstance(out, tuple) else out)[0, -1, :8])) for layer in body.layers]
         whole = last_logits(model, ids)
         for hook in hooks:
             hook.remove()

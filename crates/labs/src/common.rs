@@ -2,10 +2,11 @@
 //! function here takes a flag for a lab.
 
 use crate::Config;
+use crate::composite::Home;
 use crate::error::Result;
 use crate::quantization::quantization;
 use baimo_blueprint::{
-    Activation, Blueprint, Dense, Ffn, Layer, Linear, Mixer, Norm, SetAside, Tensor,
+    Activation, Blueprint, Dense, Ffn, Layer, Linear, Mixer, Norm, NormKind, SetAside, Tensor,
 };
 
 /// More layers than this, also of prediction layers, are a mistake and not a model.
@@ -87,6 +88,17 @@ impl Frame {
             head: "lm_head".into(),
         })
     }
+
+    /// Inside the checkpoint of a larger model.
+    fn move_to(&mut self, home: Home) {
+        for name in [&mut self.embedding, &mut self.layer, &mut self.head] {
+            *name = home.name(name);
+        }
+        self.norm.weight = self.norm.weight.take().map(|weight| home.tensor(weight));
+        if let NormKind::Layer { bias } = &mut self.norm.kind {
+            *bias = bias.take().map(|bias| home.tensor(bias));
+        }
+    }
 }
 
 /// How many layers `key` says there are.
@@ -98,10 +110,13 @@ pub fn layer_count(c: &Config, key: &str) -> Result<usize> {
 /// says nothing and `tied_by_default`.
 pub fn frame(
     c: &Config,
-    frame: Frame,
+    mut frame: Frame,
     tied_by_default: bool,
     layer: impl Fn(usize, &str) -> Result<Layer>,
 ) -> Result<Blueprint> {
+    if let Some(home) = c.home() {
+        frame.move_to(home);
+    }
     let (vocab, hidden) = (frame.vocab, frame.norm.width);
     let embedding = Tensor::new(format!("{}.weight", frame.embedding), [vocab, hidden]);
     let head = match c.flag_or("tie_word_embeddings", tied_by_default)? {

@@ -1,8 +1,9 @@
 //! A `config.json` that remembers which of its keys were read.
 
+use crate::composite::Home;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 /// Sizes beyond this are absurd for any tensor dimension or count and are refused at the door: a
@@ -47,6 +48,8 @@ pub struct Config<'a> {
     read: RefCell<BTreeSet<&'a str>>,
     /// Usual spellings of keys and this family's own.
     spellings: RefCell<Vec<(&'static str, &'static str)>>,
+    /// Where the tensors lie, if not where the family has them.
+    home: Cell<Option<Home>>,
 }
 
 impl<'a> Config<'a> {
@@ -59,7 +62,18 @@ impl<'a> Config<'a> {
     }
 
     fn at(path: String, object: &'a Map<String, Value>) -> Config<'a> {
-        Config { path, object, read: RefCell::default(), spellings: RefCell::default() }
+        let (read, spellings, home) = Default::default();
+        Config { path, object, read, spellings, home }
+    }
+
+    /// From now on this is the configuration of a text model with its tensors at `home`.
+    pub fn move_to(&self, home: Home) {
+        self.home.set(Some(home));
+    }
+
+    /// Where the tensors lie, if not where the family has them.
+    pub fn home(&self) -> Option<Home> {
+        self.home.get()
     }
 
     /// From now on, where the first key of a pair is absent, the second is read in its place: the

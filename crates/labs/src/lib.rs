@@ -6,6 +6,7 @@
 
 mod attention;
 mod common;
+mod composite;
 mod config;
 mod error;
 mod experts;
@@ -29,6 +30,7 @@ mod glm;
 mod hunyuan;
 mod hunyuan_large;
 mod internlm;
+mod internvl;
 mod iquest;
 mod kimi;
 mod ling;
@@ -97,6 +99,7 @@ pub const LABS: &[Lab] = &[
     glm::GLM,
     yi::YI,
     internlm::INTERNLM,
+    internvl::INTERNVL,
     iquest::IQUEST,
     minicpm::MINICPM,
     longcat::LONGCAT,

@@ -21,8 +21,10 @@ def blend(x, weight):
 
 def attention(c, w, x, prefix, layer):
     hidden, near = c["hidden_size"], layer in c["sliding_window_layers"]
-    heads = c["num_swa_attention_heads"] if near else c["num_attention_heads"]
-    kv_heads = c["num_swa_key_value_heads"] if near else c["num_key_value_heads"]
+    heads, kv_heads = c["num_attention_heads"], c["num_key_value_heads"]
+    if near:
+        heads = c.get("num_swa_attention_heads") or heads
+        kv_heads = c.get("num_swa_key_value_heads") or kv_heads
     dim, name = hidden // heads, f"{prefix}.self_attn"
     sizes = [hidden, kv_heads * dim, kv_heads * dim]
     q, k, v = d.linear(x, w, f"{name}.W_pack", sum(sizes)).split(sizes, -1)
