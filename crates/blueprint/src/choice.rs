@@ -40,6 +40,34 @@ pub struct Indexer {
     pub weights: Linear,
 }
 
+/// Whole blocks of positions, chosen for the query heads of each key head together, by keys that
+/// are means of runs of positions (InfLLM-v2, arXiv:2509.24663, section 3).
+///
+/// A run's score is the sum over these heads of `exp(scale * q · mean) / sum of exp(scale * q ·
+/// coarse mean)`, of runs that end at or before the row; coarse runs are longer and farther apart.
+/// A block's score is the best of the runs that begin in it or one stride before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// Rows of a sequence that has reached so many positions choose; those of a shorter one meet
+    /// all positions before them. A sequence has reached its whole prompt at once.
+    pub reached: usize,
+    /// Positions in a block.
+    pub positions: usize,
+    /// Blocks that a row meets at most; it meets all where there are no more.
+    pub active: usize,
+    /// So many from the first on are met always.
+    pub first: usize,
+    /// So many up to the row's own are met always.
+    pub latest: usize,
+    /// Positions in a run.
+    pub run: usize,
+    /// Positions from the beginning of a run to that of the next: a divisor of `run` and of
+    /// `positions`.
+    pub stride: usize,
+    /// How many times longer and farther apart coarse runs are.
+    pub coarse: usize,
+}
+
 impl Choice {
     pub(crate) fn tensors<'a>(&'a self, all: &mut Vec<&'a Tensor>) {
         match self {

@@ -1,9 +1,9 @@
 //! The architecture as text, drawn from the Blueprint alone.
 
 use crate::{
-    Block, Blueprint, Choice, Clamp, ClampOrder, Curve, Decay, Experts, Ffn, GroupScore, Latent,
-    Layer, Linear, Mixer, Norm, NormOrder, Prefix, PrefixEnd, Query, Recurrent, Residual, Reuse,
-    Rope, RopeScaling, RopeStyle, Scores, Skip, Softmax, Write,
+    Block, Blocks, Blueprint, Choice, Clamp, ClampOrder, Curve, Decay, Experts, Ffn, GroupScore,
+    Latent, Layer, Linear, Mixer, Norm, NormOrder, Prefix, PrefixEnd, Query, Recurrent, Residual,
+    Reuse, Rope, RopeScaling, RopeStyle, Scores, Skip, Softmax, Write,
 };
 use std::fmt::{Display, Formatter, Result};
 
@@ -182,7 +182,11 @@ impl Display for Softmax {
         if self.v_scale != 1.0 {
             write!(f, ", values × {}", self.v_scale)?;
         }
-        self.window.map_or(Ok(()), |window| write!(f, ", window {window}"))
+        if let Some(window) = self.window {
+            write!(f, ", window {window}")?;
+        }
+        let Some(Blocks { reached, positions, active, .. }) = self.blocks else { return Ok(()) };
+        write!(f, ", the best {active} blocks of {positions} from length {reached} on")
     }
 }
 

@@ -21,7 +21,7 @@ pub mod state;
 pub mod tensor;
 pub mod voice;
 
-pub use choice::{Choice, Indexer};
+pub use choice::{Blocks, Choice, Indexer};
 pub use count::Count;
 pub use ffn::{
     Activation, Clamp, ClampOrder, Dense, Experts, Ffn, GroupLimit, GroupScore, Plain, Router,

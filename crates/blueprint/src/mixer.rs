@@ -1,7 +1,7 @@
 //! Blocks that mix positions.
 
 use crate::layer::linears;
-use crate::{Choice, Convolution, Linear, Norm, Recurrent, Rope, State, Tensor};
+use crate::{Blocks, Choice, Convolution, Linear, Norm, Recurrent, Rope, State, Tensor};
 
 /// A block that mixes positions.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,8 @@ pub struct Softmax {
     /// `[heads, hidden]` or `[heads * v_dim, hidden]`: what the heads give is multiplied by
     /// `sigmoid(gate(x))` on its way to `o`, a number for each head or for each of its numbers.
     pub gate: Option<Linear>,
+    /// Which blocks of positions a row meets; all before it where absent.
+    pub blocks: Option<Blocks>,
 }
 
 /// A map to a low rank with a norm on it.
@@ -219,13 +221,19 @@ impl Mixer {
                     k_dim: 0,
                     v_dim: 0,
                 });
+                let pooled = mixer.blocks.map(|blocks| State::Pooled {
+                    heads: mixer.kv_heads,
+                    dim: mixer.qk_dim,
+                    run: blocks.run,
+                    stride: blocks.stride,
+                });
                 let rows = State::Rows {
                     heads: mixer.kv_heads,
                     k_dim: mixer.qk_dim,
                     v_dim: mixer.v_dim,
                     window: mixer.window,
                 };
-                fixed.into_iter().chain([rows]).collect()
+                pooled.into_iter().chain(fixed).chain([rows]).collect()
             }
             Mixer::Reuse(_) => vec![],
             Mixer::Latent(mixer) => {

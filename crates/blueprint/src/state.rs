@@ -37,6 +37,18 @@ pub enum State {
         /// Width of the key.
         dim: usize,
     },
+    /// The mean key of each head over every run of positions, to choose positions by; the keys are
+    /// those of the next state in rows.
+    Pooled {
+        /// Key heads.
+        heads: usize,
+        /// Width of a key.
+        dim: usize,
+        /// Positions in a run.
+        run: usize,
+        /// Positions from the beginning of a run to that of the next.
+        stride: usize,
+    },
 }
 
 impl State {
@@ -46,6 +58,7 @@ impl State {
             State::Rows { heads, k_dim, v_dim, .. } => heads * (k_dim + v_dim),
             State::LatentRows { rank, rope_dim } => rank + rope_dim,
             State::Keys { dim } => dim,
+            State::Pooled { heads, dim, stride, .. } => (heads * dim).div_ceil(stride),
             State::Fixed { .. } => 0,
         }
     }
@@ -53,7 +66,10 @@ impl State {
     /// Numbers kept for each sequence, beside those for its positions.
     pub fn numbers_per_sequence(&self) -> usize {
         match *self {
-            State::Rows { .. } | State::LatentRows { .. } | State::Keys { .. } => 0,
+            State::Rows { .. }
+            | State::LatentRows { .. }
+            | State::Keys { .. }
+            | State::Pooled { .. } => 0,
             State::Fixed { inputs, heads, k_dim, v_dim } => inputs + heads * k_dim * v_dim,
         }
     }

@@ -85,6 +85,7 @@ pub fn sized(
         o: map("o_proj", hidden, heads * v_dim),
         qk_norm: None,
         gate: None,
+        blocks: None,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::experts::{ExpertKeys, experts_of, sum_floor};
 use crate::gguf::families;
 use crate::latent::{Widths, latent_of};
 use crate::{Config, Family, Lab, Result, voices};
-use baimo_blueprint::{Blueprint, Ffn, Mixer, RopeStyle};
+use baimo_blueprint::{Blocks, Blueprint, Ffn, Mixer, RopeStyle};
 
 /// ModelBest's models.
 pub const MINICPM: Lab = Lab {
@@ -22,7 +22,7 @@ pub const MINICPM: Lab = Lab {
     families: &[
         Family {
             architecture: "MiniCPMForCausalLM",
-            models: "MiniCPM-1B/2B, MiniCPM-MoE-8x2B, MiniCPM4 and 4.1 (dense attention)",
+            models: "MiniCPM-1B/2B, MiniCPM-MoE-8x2B, MiniCPM4 and 4.1",
             blueprint: Some(minicpm),
             gguf: Some(families::MINICPM),
             voices: &[
@@ -50,11 +50,15 @@ pub const MINICPM: Lab = Lab {
 const EXPERTS: ExpertKeys =
     ExpertKeys { count: "num_experts", active: "num_experts_per_tok", width: "intermediate_size" };
 
-/// The sparse attention of `sparse_config` begins at `dense_len` positions: the context ends there.
+/// What coarse keys are means of, in pooled keys.
+const COARSE: usize = 4;
+
 fn minicpm(c: &Config) -> Result<Blueprint> {
+    let blocks = c.part("sparse_config")?.map(|part| blocks(&part)).transpose()?;
     let blueprint = tied_decoder(c, |index, prefix| {
         let mixer = softmax(c, prefix, head_dim(c)?)?;
-        let mixer = biased(mixer, prefix, c.flag_or("attention_bias", false)?);
+        let mut mixer = biased(mixer, prefix, c.flag_or("attention_bias", false)?);
+        mixer.blocks = blocks;
         let ffn = match c.count_or("num_experts", 0)? {
             0 => dense(c, prefix)?,
             _ => {
@@ -68,14 +72,27 @@ fn minicpm(c: &Config) -> Result<Blueprint> {
         pre_norm(c, prefix, Mixer::Softmax(mixer), ffn)
     })?;
     c.only("mup_denominator", blueprint.layers.len())?;
-    let mut blueprint = scaled(c, blueprint)?;
-    if let Some(part) = c.part("sparse_config")? {
-        blueprint.context = blueprint.context.min(part.size_or("dense_len", 8192)?);
-        part.waive(&["block_size", "init_blocks", "kernel_size", "kernel_stride", "topk"]);
-        part.waive(&["use_nope", "window_size"]);
-        part.finish("sparse attention")?;
+    scaled(c, blueprint)
+}
+
+/// InfLLM-v2: a row's own block and the `window_size` positions of blocks before it are met beside
+/// the `topk` best, among which the first `init_blocks` always are.
+fn blocks(c: &Config) -> Result<Blocks> {
+    c.only("use_nope", false)?;
+    let (run, stride) = (c.size_or("kernel_size", 32)?, c.size_or("kernel_stride", 16)?);
+    let positions = c.size_or("block_size", 64)?;
+    if !run.is_multiple_of(stride) || !positions.is_multiple_of(stride) {
+        return Err(c.unsupported("kernel_stride", "a divisor of kernel_size and block_size"));
     }
-    Ok(blueprint)
+    let (window, first) = (c.size_or("window_size", 2048)?, c.count_or("init_blocks", 1)?);
+    let (local, best) = (window / positions, c.size_or("topk", 64)?);
+    if best <= first {
+        return Err(c.unsupported("topk", format!("more than {first} first blocks")));
+    }
+    let reached = c.size_or("dense_len", 8192)?;
+    c.finish("sparse attention")?;
+    let (active, latest) = (best + local, local + 1);
+    Ok(Blocks { reached, positions, active, first, latest, run, stride, coarse: COARSE })
 }
 
 fn minicpm3(c: &Config) -> Result<Blueprint> {

@@ -2,7 +2,7 @@
 //! business.
 
 use baimo_blueprint::{Blueprint, State};
-use baimo_kernels::attention::{KvElement, KvLayout, KvStore};
+use baimo_kernels::attention::{KvElement, KvLayout, KvStore, PooledLayout, PooledStore};
 use baimo_kernels::{SlotStore, recurrence};
 
 /// A store for every state of the model, layer by layer: those in rows all with the same number of
@@ -13,12 +13,14 @@ pub struct Caches {
 
 enum Store {
     Pages(KvStore),
+    Pooled(PooledStore),
     Slots(SlotStore),
 }
 
 /// How a state is laid out.
 enum Layout {
     Pages(KvLayout),
+    Pooled(PooledLayout),
     /// Numbers of a slot.
     Slots(usize),
 }
@@ -28,6 +30,7 @@ impl Caches {
     pub fn new(blueprint: &Blueprint, pages: usize, slots: usize, element: KvElement) -> Caches {
         let stores = layouts(blueprint, element).map(|layout| match layout {
             Layout::Pages(layout) => Store::Pages(KvStore::new(layout, pages)),
+            Layout::Pooled(layout) => Store::Pooled(PooledStore::new(layout, pages)),
             Layout::Slots(each) => Store::Slots(SlotStore::new(each, slots)),
         });
         Caches { stores: stores.collect() }
@@ -37,6 +40,7 @@ impl Caches {
     pub fn bytes_per_page(blueprint: &Blueprint, element: KvElement) -> usize {
         let bytes = layouts(blueprint, element).map(|layout| match layout {
             Layout::Pages(layout) => layout.bytes_per_page(),
+            Layout::Pooled(layout) => layout.bytes_per_page(),
             Layout::Slots(_) => 0,
         });
         bytes.sum()
@@ -45,7 +49,7 @@ impl Caches {
     /// Bytes that one slot takes in all layers together.
     pub fn bytes_per_slot(blueprint: &Blueprint) -> usize {
         let bytes = layouts(blueprint, KvElement::F32).map(|layout| match layout {
-            Layout::Pages(_) => 0,
+            Layout::Pages(_) | Layout::Pooled(_) => 0,
             Layout::Slots(each) => each * size_of::<f32>(),
         });
         bytes.sum()
@@ -55,15 +59,24 @@ impl Caches {
     pub(crate) fn store(&mut self, index: usize) -> &mut KvStore {
         match &mut self.stores[index] {
             Store::Pages(store) => store,
-            Store::Slots(_) => panic!("state {index} is kept in slots"),
+            Store::Pooled(_) | Store::Slots(_) => panic!("state {index} is not kept in rows"),
         }
+    }
+
+    /// The model's `pooled`-th state, of the keys that are its `rows`-th, later one.
+    pub(crate) fn pooled(&mut self, pooled: usize, rows: usize) -> (&mut PooledStore, &KvStore) {
+        let (before, after) = self.stores.split_at_mut(rows);
+        let (Store::Pooled(pooled), Store::Pages(rows)) = (&mut before[pooled], &after[0]) else {
+            panic!("state {pooled} is not pooled from {rows}");
+        };
+        (pooled, rows)
     }
 
     /// The slots of the model's `index`-th state.
     pub(crate) fn slots(&mut self, index: usize) -> &mut SlotStore {
         match &mut self.stores[index] {
             Store::Slots(store) => store,
-            Store::Pages(_) => panic!("state {index} is kept in pages"),
+            Store::Pages(_) | Store::Pooled(_) => panic!("state {index} is kept in pages"),
         }
     }
 }
@@ -79,6 +92,9 @@ fn layouts(blueprint: &Blueprint, element: KvElement) -> impl Iterator<Item = La
         }
         State::Fixed { inputs, heads, k_dim, v_dim } => {
             Layout::Slots(inputs + recurrence::kept(heads, k_dim, v_dim))
+        }
+        State::Pooled { heads: kv_heads, dim, run: size, stride } => {
+            Layout::Pooled(PooledLayout { kv_heads, dim, size, stride })
         }
         State::Keys { dim } => {
             Layout::Pages(KvLayout { kv_heads: 1, k_dim: dim, v_dim: 0, latent: false, element })

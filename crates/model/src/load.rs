@@ -10,6 +10,7 @@ use crate::ffn::experts::{Experts, Shared};
 use crate::ffn::{Ffn, Gating, curve};
 use crate::linear::Linear;
 use crate::mixer::Mixer;
+use crate::mixer::blocks::Blocks;
 use crate::mixer::reuse::Reuse;
 use crate::mixer::softmax::{LowRank, QkNorm, Smoothing, Softmax};
 use crate::ngrams::{Ngrams, Table};
@@ -156,7 +157,9 @@ impl Loader<'_, '_> {
                 slopes: shape.alibi.map(|alibi| alibi.slopes(shape.heads)),
                 rotation: shape.rope.as_ref().map(|rope| self.rotations.index(rope)),
                 second_rotation: shape.second_rope.as_ref().map(|rope| self.rotations.index(rope)),
-                state: state + usize::from(shape.smoothing.is_some()),
+                blocks: shape.blocks.map(|shape| Blocks { shape, state }),
+                // Rows are kept last, behind what is pooled of them or smoothes them.
+                state: state + mixer.states().len() - 1,
                 shape: shape.clone(),
             })),
             blueprint::Mixer::Reuse(shape) => Ok(Mixer::Reuse(Reuse {

@@ -34,6 +34,7 @@ fn softmax() -> Mixer {
         second_rope: None,
         alibi: None,
         log_beyond: None,
+        blocks: None,
         q: Linear::new("q", HIDDEN, HIDDEN),
         q_low: None,
         smoothing: None,

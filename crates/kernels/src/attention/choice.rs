@@ -10,13 +10,31 @@ use super::{AttentionSpan, KvStore};
 use crate::Kernels;
 use crate::lanes::{Lanes, Operation, WIDTH, on};
 use crate::threads::Shared;
+use std::ops::Range;
 
-/// A set of positions for each of some rows: a bit for each position, a word for each page.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A set of positions for each key head of each of some rows: a bit for each position, a word for
+/// each page.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
-    /// The first word of each row.
-    starts: Vec<usize>,
+    sets: Sets,
     words: Vec<u64>,
+}
+
+/// Where the words of each set are.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sets {
+    kv_heads: usize,
+    /// The first word of each row's first set.
+    starts: Vec<usize>,
+}
+
+impl Sets {
+    /// The words of a set, of a row at position `own`.
+    pub(super) fn words(&self, row: usize, kv_head: usize, own: usize) -> Range<usize> {
+        let pages = own / PAGE + 1;
+        let start = self.starts[row] + kv_head * pages;
+        start..start + pages
+    }
 }
 
 /// The places of a word's set bits, lowest first.
@@ -36,16 +54,63 @@ impl Iterator for Bits {
 const _: () = assert!(PAGE == u64::BITS as usize, "a word for each page");
 
 impl Choice {
-    /// How many rows.
-    pub fn rows(&self) -> usize {
-        self.starts.len()
+    /// Empty sets, `kv_heads` for each of `rows` rows. Those outside all spans stay empty.
+    pub(super) fn new(rows: usize, kv_heads: usize, spans: &[AttentionSpan]) -> Choice {
+        let (mut starts, mut words) = (vec![0; rows], 0);
+        for span in spans {
+            for token in 0..span.rows {
+                starts[span.first_row + token] = words;
+                words += kv_heads * ((span.position + token) / PAGE + 1);
+            }
+        }
+        Choice { sets: Sets { kv_heads, starts }, words: vec![0; words] }
     }
 
-    /// The positions of a row, ascending; `own` is the position of the row itself.
-    pub fn positions(&self, row: usize, own: usize) -> impl Iterator<Item = usize> {
-        let words = &self.words[self.starts[row]..][..own / PAGE + 1];
-        let of_page = |(page, &word): (usize, &u64)| Bits(word).map(move |bit| page * PAGE + bit);
-        words.iter().enumerate().flat_map(of_page)
+    /// Where the sets are, and all of them to be filled.
+    pub(super) fn parts(&mut self) -> (&Sets, &mut [u64]) {
+        (&self.sets, &mut self.words)
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.sets.starts.len()
+    }
+
+    /// How many sets a row has.
+    pub fn kv_heads(&self) -> usize {
+        self.sets.kv_heads
+    }
+
+    /// The positions of a row for a key head, ascending; `own` is the position of the row itself.
+    pub fn positions(&self, row: usize, kv_head: usize, own: usize) -> impl Iterator<Item = usize> {
+        let of_page = |(page, word): (usize, u64)| slots(word).map(move |slot| page * PAGE + slot);
+        self.pages(row, kv_head, own).enumerate().flat_map(of_page)
+    }
+
+    /// The same, as a word for each page of the row.
+    pub(super) fn pages(
+        &self,
+        row: usize,
+        kv_head: usize,
+        own: usize,
+    ) -> impl Iterator<Item = u64> {
+        self.words[self.sets.words(row, kv_head, own)].iter().copied()
+    }
+}
+
+/// The slots that a page's word names, ascending.
+pub(super) fn slots(word: u64) -> impl Iterator<Item = usize> {
+    Bits(word)
+}
+
+/// Sets the bits of some positions.
+pub(super) fn mark(words: &mut [u64], positions: Range<usize>) {
+    let mut next = positions.start;
+    while next < positions.end {
+        let (page, slot) = (next / PAGE, next % PAGE);
+        let count = (PAGE - slot).min(positions.end - next);
+        words[page] |= u64::MAX >> (PAGE - count) << slot;
+        next += count;
     }
 }
 
@@ -79,26 +144,22 @@ pub fn choose(
     let rows: usize = spans.iter().map(|span| span.rows).sum();
     assert_eq!(how.q.len(), rows * how.heads * layout.k_dim, "queries of whole rows");
     assert_eq!(how.weights.len(), rows * how.heads, "a weight for each query");
-    let mut choice = Choice::default();
     let mut list = Vec::with_capacity(rows);
     for span in spans {
         assert_eq!(span.first_row, list.len(), "spans cover the rows one after another");
-        for position in span.position..span.position + span.rows {
-            list.push((position, span.pages));
-            choice.starts.push(choice.words.len());
-            choice.words.resize(choice.words.len() + position / PAGE + 1, 0);
-        }
+        list.extend((span.position..span.position + span.rows).map(|at| (at, span.pages)));
     }
-    let (starts, words) = (&choice.starts, Shared::new(&mut choice.words));
+    let mut choice = Choice::new(rows, 1, spans);
+    let (sets, words) = choice.parts();
+    let words = Shared::new(words);
     kernels.pool.run(rows, &|row| {
         let (position, pages) = list[row];
-        let start = starts[row];
         // SAFETY: rows have words of their own.
-        let words = unsafe { words.part(start..start + position / PAGE + 1) };
-        let row = Row { how, layout, row, position, pages, words };
+        let words = unsafe { words.part(sets.words(row, 0, position)) };
         if position < how.active {
-            return row.take_all();
+            return mark(words, 0..position + 1);
         }
+        let row = Row { how, layout, row, position, pages, words };
         match &store.numbers {
             Numbers::F16(numbers) => on(kernels.isa, row.with(numbers)),
             Numbers::F32(numbers) => on(kernels.isa, row.with(numbers)),
@@ -119,13 +180,6 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn take_all(self) {
-        self.words.fill(u64::MAX);
-        if let Some(last) = self.words.last_mut() {
-            *last >>= PAGE - 1 - self.position % PAGE;
-        }
-    }
-
     fn with<E>(self, numbers: &'a [E]) -> RowOf<'a, E> {
         RowOf { row: self, numbers }
     }
@@ -153,7 +207,9 @@ impl<E: KvNumber> Operation for RowOf<'_, E> {
             to_floats(lanes, keys, &mut floats);
             lanes.call(AddPage { q: &packed, dim, weights, keys: &floats, scores });
         }
-        mark_best(&scores[..=position], how.active, words);
+        for position in best(&scores[..=position], how.active) {
+            words[position as usize / PAGE] |= 1 << (position as usize % PAGE);
+        }
     }
 }
 
@@ -218,14 +274,13 @@ impl AddPage<'_> {
     }
 }
 
-/// Sets the bits of the `active` largest scores.
-fn mark_best(scores: &[f32], active: usize, words: &mut [u64]) {
+/// The places of the `active` largest scores, of equal ones the earlier, in any order.
+pub(super) fn best(scores: &[f32], active: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..scores.len() as u32).collect();
     let score = |index: &u32| scores[*index as usize];
     order.select_nth_unstable_by(active - 1, |a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
-    for &position in &order[..active] {
-        words[position as usize / PAGE] |= 1 << (position as usize % PAGE);
-    }
+    order.truncate(active);
+    order
 }
 
 #[cfg(test)]

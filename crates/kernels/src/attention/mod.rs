@@ -6,17 +6,21 @@
 //! a prompt, next to whichever sequences, on any number of threads.
 
 mod bias;
+mod blocks;
 mod choice;
 mod element;
 mod gather;
 mod page;
+mod pool;
 mod store;
 mod task;
 #[cfg(test)]
 mod tests;
 
 pub use bias::{Bias, Segments};
+pub use blocks::{BlockChooser, choose_blocks};
 pub use choice::{Choice, Chooser, choose};
+pub use pool::{PooledLayout, PooledStore};
 pub use store::{KvElement, KvLayout, KvStore, PAGE};
 
 use crate::Kernels;
@@ -145,7 +149,8 @@ fn check(how: &Attention, q: &[f32], store: &KvStore, spans: &[AttentionSpan], o
     let rows = q.len() / (how.heads * layout.k_dim);
     assert_eq!(q.len(), rows * how.heads * layout.k_dim, "queries of whole rows");
     assert_eq!(out.len(), rows * how.heads * layout.v_dim, "an output row for each query row");
-    assert!(how.choice.is_none_or(|choice| choice.rows() == rows), "a choice for each row");
+    let fits = |choice: &Choice| (choice.rows(), choice.kv_heads()) == (rows, layout.kv_heads);
+    assert!(how.choice.is_none_or(fits), "a choice for each key head of each row");
     let biased = how.slopes.is_some() || how.bias.is_some();
     assert!(how.choice.is_none() || !biased, "chosen positions have no bias");
     if let Some(bias) = how.bias {

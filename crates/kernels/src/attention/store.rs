@@ -147,15 +147,27 @@ impl KvStore {
         let page = pages[position / PAGE] as usize;
         let start = head_start(layout, page, kv_head);
         let slot = position % PAGE;
-        let number = |index: usize| match &self.numbers {
-            Numbers::F16(numbers) => half::f16::from_bits(numbers[start + index]).to_f32(),
-            Numbers::F32(numbers) => numbers[start + index],
-        };
+        let number = |index: usize| self.number(start + index);
         let key =
             |d| if layout.latent { in_panel(layout, slot, d) } else { in_block(layout, slot, d) };
         let value = |d| in_panel(layout, slot, d);
         let k = (0..layout.k_dim).map(|d| number(key(d))).collect();
         (k, (0..layout.v_dim).map(|d| number(value(d))).collect())
+    }
+
+    /// Adds the key of one head at `position` to `sum`.
+    pub(super) fn add_key(&self, pages: &[u32], position: usize, head: usize, sum: &mut [f32]) {
+        let start = head_start(&self.layout, pages[position / PAGE] as usize, head);
+        for (d, sum) in sum.iter_mut().enumerate() {
+            *sum += self.number(start + in_block(&self.layout, position % PAGE, d));
+        }
+    }
+
+    fn number(&self, index: usize) -> f32 {
+        match &self.numbers {
+            Numbers::F16(numbers) => half::f16::from_bits(numbers[index]).to_f32(),
+            Numbers::F32(numbers) => numbers[index],
+        }
     }
 
     /// Makes page `to` a copy of page `from`.

@@ -1,6 +1,6 @@
 //! How attention is shared out, and what one thread does for its share.
 
-use super::choice::Choice;
+use super::choice::{Choice, slots};
 use super::element::KvNumber;
 use super::gather::{Gathered, to_floats, turn_keys};
 use super::page::{AddPage, PageOfHead, Sums};
@@ -234,8 +234,8 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         (workspace.page_keys, workspace.page_values) = (page_keys, page_values);
     }
 
-    /// Adds the positions that the task's one token has chosen, from `from` on, a page of them at
-    /// a time. Where it has chosen all, these are the pages as they are stored.
+    /// Adds the positions that the task's one token has chosen, from `from` on: whole pages as
+    /// they are stored, the others a page of them at a time.
     #[inline(always)]
     fn add_chosen<L: Lanes>(
         &self,
@@ -248,16 +248,19 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         let token = self.task.tokens.start;
         let mut gathered = std::mem::take(&mut workspace.gathered);
         gathered.begin(layout);
-        for position in choice.positions(span.first_row + token, span.position + token) {
-            if position < from {
+        let (row, own) = (span.first_row + token, span.position + token);
+        for (page, word) in choice.pages(row, self.task.kv_head, own).enumerate() {
+            if word == u64::MAX && page * PAGE >= from {
+                self.add(lanes, page, workspace);
                 continue;
             }
-            let page = span.pages[position / PAGE] as usize;
-            let start = head_start(layout, page, self.task.kv_head);
-            let head = &self.job.numbers[start..][..layout.head_len()];
-            gathered.push(lanes, layout, head, position % PAGE);
-            if gathered.filled == PAGE {
-                self.add_gathered(lanes, &mut gathered, workspace);
+            let start = head_start(layout, span.pages[page] as usize, self.task.kv_head);
+            for slot in slots(word).filter(|slot| page * PAGE + slot >= from) {
+                let head = &self.job.numbers[start..][..layout.head_len()];
+                gathered.push(lanes, layout, head, slot);
+                if gathered.filled == PAGE {
+                    self.add_gathered(lanes, &mut gathered, workspace);
+                }
             }
         }
         if gathered.filled > 0 {

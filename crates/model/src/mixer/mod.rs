@@ -1,5 +1,6 @@
 //! Blocks that mix positions, with their weights.
 
+pub mod blocks;
 pub mod indexer;
 pub mod latent;
 pub mod recurrent;

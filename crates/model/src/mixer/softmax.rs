@@ -3,6 +3,7 @@
 use crate::Caches;
 use crate::decoder::Pass;
 use crate::linear::{Linear, apply_all};
+use crate::mixer::blocks::Blocks;
 use crate::mixer::recurrent::slot_spans;
 use crate::mixer::spans;
 use crate::norm::Norm;
@@ -24,6 +25,7 @@ pub struct Softmax {
     pub(crate) smoothing: Option<Smoothing>,
     pub(crate) qk_norm: Option<QkNorm>,
     pub(crate) gate: Option<Linear>,
+    pub(crate) blocks: Option<Blocks>,
     /// A score for each query head.
     pub(crate) sinks: Option<Vec<f32>>,
     /// Of each head, where scores fall with the distance.
@@ -104,7 +106,13 @@ impl Softmax {
             ..causal
         };
         let mut mixed = vec![0.0; pass.rows() * shape.heads * shape.v_dim];
-        attention(pass.kernels, &how, &q, store, &spans(pass), &mut mixed);
+        match &self.blocks {
+            None => attention(pass.kernels, &how, &q, store, &spans(pass), &mut mixed),
+            Some(blocks) => {
+                let (pooled, store) = caches.pooled(blocks.state, self.state);
+                blocks.attend(pass, &how, &q, pooled, store, &mut mixed);
+            }
+        }
         if let Some(gate) = &self.gate {
             gated(pass.kernels, gate, x, &mut mixed);
         }

@@ -55,7 +55,7 @@ impl Case {
             let spans = [AttentionSpan::causal(0, rows, position, &self.pages)];
             let how = Chooser { heads: self.heads, active, q: &q, weights: &weights };
             let choice = choose(kernels, &how, &self.index, &spans);
-            chosen.extend((0..rows).map(|row| choice.positions(row, position + row).collect()));
+            chosen.extend((0..rows).map(|row| choice.positions(row, 0, position + row).collect()));
             let how = Attention { choice: Some(&choice), ..Attention::causal(1, 0.7) };
             let mut out = vec![f32::NAN; rows * CACHE.v_dim];
             let asked = part(&self.asked, CACHE.k_dim);
