@@ -28,6 +28,9 @@ LENGTHS = [1, 2, 7, 24]  # and the whole prompt
 PROMPT_LENGTH = 40
 GREEDY = 16
 TOLERANCE = 1e-4
+# Their forward takes the whole sequence and leaves out what is cached; they read a prompt in both
+# directions, so a whole pass over prompt and answer gives other numbers.
+PREFIXED = ["CpmAntForCausalLM"]
 
 
 def load(case, folder):
@@ -71,6 +74,14 @@ def last_logits(model, ids):
     return model(torch.tensor([ids]), use_cache=False).logits[0, -1]
 
 
+def is_prefixed(model):
+    return type(model).__name__ in PREFIXED
+
+
+def layers_of(model):
+    return (model.cpmant.encoder if is_prefixed(model) else model.model).layers
+
+
 def greedy_with_cache(model, ids):
     """The tokens, and the logits each was chosen from."""
     cache, step, tokens, rows = None, ids, [], []
@@ -79,7 +90,7 @@ def greedy_with_cache(model, ids):
         cache, row = out.past_key_values, out.logits[0, -1]
         rows.append(row)
         tokens.append(int(row.argmax()))
-        step = tokens[-1:]
+        step = ids + tokens if is_prefixed(model) else tokens[-1:]
     return tokens, rows
 
 
@@ -122,11 +133,12 @@ def compute_transformers(case):
         outputs = []
         hooks = [layer.register_forward_hook(lambda _m, _a, out: outputs.append(
             (out[0] if isinstance(out, tuple) else out)[0, -1, :8])) for layer in body.layers]
+            (out[0] if isinstance(out, tuple) else out)[0, -1, :8])) for layer in layers_of(model)]
         whole = last_logits(model, ids)
         for hook in hooks:
             hook.remove()
         tokens, rows = greedy_with_cache(model, ids)
-        again = last_logits(model, ids + tokens[:-1])
+        again = rows[-1] if is_prefixed(model) else last_logits(model, ids + tokens[:-1])
         logits = [{"len": n, "logits": last_logits(model, ids[:n])} for n in LENGTHS]
         logits.append({"len": len(ids), "logits": whole})
         float64 = last_logits(model.double(), ids)

@@ -27,7 +27,8 @@ impl Blueprint {
                 experts.count.saturating_sub(experts.active) * one
             }
         });
-        let idle_rows = if self.is_tied() { 0 } else { (self.vocab - 1) * self.hidden };
+        let idle_rows =
+            if self.is_tied() { 0 } else { (self.embedding.shape[0] - 1) * self.hidden };
         let idle_runs = self.ngrams.as_ref().map_or(0, |ngrams| ngrams.idle());
         let states: Vec<State> = self.states().into_iter().flatten().collect();
         Count {

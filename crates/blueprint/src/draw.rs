@@ -2,8 +2,8 @@
 
 use crate::{
     Block, Blocks, Blueprint, Choice, Clamp, ClampOrder, Curve, Decay, Experts, Ffn, GroupScore,
-    Latent, Layer, Linear, Mixer, Norm, NormOrder, Prefix, PrefixEnd, Query, Recurrent, Residual,
-    Reuse, Rope, RopeScaling, RopeStyle, Scores, Skip, Softmax, Write,
+    Latent, Layer, Linear, LookupBy, Mixer, Norm, NormOrder, Prefix, PrefixEnd, Query, Recurrent,
+    Residual, Reuse, Rope, RopeScaling, RopeStyle, Scores, Skip, Softmax, Write,
 };
 use std::fmt::{Display, Formatter, Result};
 
@@ -24,7 +24,12 @@ impl Display for Blueprint {
             _ => format!(" × {scale}"),
         };
         let embedding = scaled(self.embedding_scale);
-        writeln!(f, "  embedding [{}, {}]{embedding}", self.vocab, self.hidden)?;
+        writeln!(f, "  embedding {:?}{embedding}", self.embedding.shape)?;
+        for lookup in &self.lookups {
+            match lookup.by {
+                LookupBy::Kind { .. } => writeln!(f, "  and a row for the kind of text")?,
+            }
+        }
         if let Some(ngrams) = &self.ngrams {
             let (tables, longest) = (ngrams.tables.len(), ngrams.longest());
             writeln!(f, "  with runs of up to {longest} tokens, in {tables} tables")?;
@@ -159,6 +164,9 @@ impl Display for Softmax {
         }
         if self.alibi.is_some() {
             write!(f, ", linear biases")?;
+        }
+        if let Some(bias) = &self.bias {
+            write!(f, ", biases by distance in {} classes", bias.buckets)?;
         }
         if let Some(positions) = self.log_beyond {
             write!(f, ", queries × log beyond {positions}")?;

@@ -29,11 +29,12 @@ pub use ffn::{
 };
 pub use layer::{Block, Layer, Residual, Shortcut, Skip, Sublayer};
 pub use mixer::{
-    Alibi, Latent, LowRank, Mixer, NormOrder, QkNorm, Query, Reuse, Smoothing, Softmax,
+    Alibi, Latent, LowRank, Mixer, NormOrder, QkNorm, Query, RelativeBias, Reuse, Smoothing,
+    Softmax,
 };
 pub use ngrams::{NgramTable, Ngrams};
 pub use norm::{Norm, NormKind};
-pub use prefix::{Along, Gap, Prefix, PrefixEnd, Standing};
+pub use prefix::{Along, Gap, Lookup, LookupBy, Prefix, PrefixEnd, Segments, Standing};
 pub use recurrent::{
     Convolution, Curve, Decay, DecayForm, GateOrder, GatedNorm, Projection, Recurrent, Stream,
     Turned, Write,
@@ -54,10 +55,13 @@ pub struct Blueprint {
     pub hidden: usize,
     /// Positions the model was made for: the longest sequence it is asked to run.
     pub context: usize,
-    /// `[vocab, hidden]`: the row of a token enters the residual stream.
+    /// `[vocab, hidden]`: the row of a token enters the residual stream. Rows beyond the vocabulary
+    /// are a prefix's.
     pub embedding: Tensor,
     /// Rows for the runs of tokens that end with the token, added to its own.
     pub ngrams: Option<Ngrams>,
+    /// Rows of further tables, added too.
+    pub lookups: Vec<Lookup>,
     /// The part of a sequence that is read in both directions; all attention is causal without.
     pub prefix: Option<Prefix>,
     /// Multiplies that row on its way into the stream, 1 in most models.
@@ -84,11 +88,12 @@ pub struct SetAside {
 }
 
 impl Blueprint {
-    /// Every tensor the decoder is fed from, in the order of the layers; a tied head is not
-    /// repeated.
+    /// Every tensor the decoder is fed from, in the order of the layers; a tied head and a bias
+    /// that layers share are not repeated.
     pub fn tensors(&self) -> Vec<&Tensor> {
         let mut all = vec![&self.embedding];
         self.ngrams.iter().for_each(|ngrams| ngrams.tensors(&mut all));
+        all.extend(self.lookups.iter().map(|lookup| &lookup.table));
         for layer in &self.layers {
             layer.tensors(&mut all);
         }

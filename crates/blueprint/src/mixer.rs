@@ -42,6 +42,8 @@ pub struct Softmax {
     pub second_rope: Option<Rope>,
     /// Scores fall with the distance of the key, at a rate of each head's own.
     pub alibi: Option<Alibi>,
+    /// Learned numbers are added to scores by the distance of the key.
+    pub bias: Option<RelativeBias>,
     /// A query that sees `n` positions, more than these, is multiplied by `ln(n) / ln(these)`.
     pub log_beyond: Option<usize>,
     /// `[heads * qk_dim, hidden]`, or from the rank of `q_low`.
@@ -91,6 +93,39 @@ impl Alibi {
             |count: usize, step: usize| (f64::from(-self.max) * step as f64 / count as f64).exp2();
         let rest = (0..heads - whole).map(|index| of(2 * whole, 2 * index + 1));
         (1..=whole).map(|step| of(whole, step)).chain(rest).map(|slope| slope as f32).collect()
+    }
+}
+
+/// Learned numbers that are added to scores (arXiv:1910.10683, section 2.1): by the distance of the
+/// key where it is in the row's own segment, else by the relation of the two segments.
+///
+/// Half the classes of distance are of keys at or before the row, half of keys behind it. The first
+/// half of each have one distance each, the others grow by a constant factor up to `distance_max`,
+/// and the last also holds all that is farther.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelativeBias {
+    /// `[buckets + relations, heads]`; layers may share it.
+    pub table: Tensor,
+    /// Classes of distance.
+    pub buckets: usize,
+    /// The distance from which on all are of the last class.
+    pub distance_max: usize,
+}
+
+impl RelativeBias {
+    /// The class of a distance from the row to the key, positive where the key is behind; in f32,
+    /// as in the reference.
+    pub fn bucket(&self, distance: isize) -> usize {
+        let (half, size) = (self.buckets / 2, distance.unsigned_abs());
+        let exact = half / 2;
+        let class = if size < exact {
+            size
+        } else {
+            let growth = (size as f32 / exact as f32).ln();
+            let whole = (self.distance_max as f64 / exact as f64).ln() as f32;
+            (exact + (growth / whole * (half - exact) as f32) as usize).min(half - 1)
+        };
+        class + if distance > 0 { half } else { 0 }
     }
 }
 
@@ -289,6 +324,11 @@ impl Mixer {
                 }
                 mixer.gate.iter().for_each(|gate| gate.tensors(all));
                 all.extend(&mixer.sinks);
+                if let Some(bias) = &mixer.bias
+                    && !all.contains(&&bias.table)
+                {
+                    all.push(&bias.table);
+                }
             }
             Mixer::Reuse(mixer) => {
                 linears(&[&mixer.q, &mixer.o], all);
@@ -310,6 +350,25 @@ impl Mixer {
                 mixer.choice.iter().for_each(|choice| choice.tensors(all));
             }
             Mixer::Recurrent(mixer) => mixer.tensors(all),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_fall_into_the_classes_of_the_reference() {
+        // What transformers gives for such tables, summed over distances to 4000.
+        let sums =
+            [(512, 2048, 924_127), (256, 2048, 470_301), (32, 128, 59_680), (16, 20, 27_961)];
+        for (buckets, distance_max, wanted) in sums {
+            let table = Tensor::new("bias", [buckets, 1]);
+            let bias = RelativeBias { table, buckets, distance_max };
+            let sum: usize = (0..4000).map(|far| bias.bucket(-far)).sum();
+            assert_eq!(sum, wanted, "{buckets} classes up to {distance_max}");
+            assert!((1..4000).all(|far| bias.bucket(far) == bias.bucket(-far) + buckets / 2));
         }
     }
 }

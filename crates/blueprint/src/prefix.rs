@@ -1,5 +1,6 @@
 //! What is read in both directions before anything is written.
 
+use crate::Tensor;
 use std::ops::Range;
 
 /// The beginning of a sequence, whose positions all see each other; what follows sees it whole and
@@ -14,6 +15,44 @@ pub struct Prefix {
     /// Tokens that stand for text to be written. The first of these that a prompt holds decides
     /// where rows behind the prefix stand; without any they count on.
     pub gaps: Vec<Gap>,
+    /// What segments a sequence falls into; it is all one without.
+    pub segments: Option<Segments>,
+}
+
+/// How a sequence falls into segments, and how any two of them are related.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Segments {
+    /// Segments are of kinds: the lead is of one, all else of another. The relation of a row to a
+    /// key is `kind of the row * kinds + kind of the key`.
+    Kinds {
+        /// How many kinds there are.
+        kinds: usize,
+        /// That of the lead.
+        lead: usize,
+        /// That of what is given and written.
+        given: usize,
+    },
+}
+
+/// A further table, of which a row is added to each embedding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lookup {
+    /// `[rows, hidden]`.
+    pub table: Tensor,
+    /// Which row.
+    pub by: LookupBy,
+}
+
+/// Which row of a table is added to an embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupBy {
+    /// One for rows of the lead, another for all else.
+    Kind {
+        /// That of the lead.
+        lead: usize,
+        /// That of what is given and written.
+        given: usize,
+    },
 }
 
 /// Where a prefix ends.

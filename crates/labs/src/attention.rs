@@ -76,6 +76,7 @@ pub fn sized(
         rope,
         second_rope: None,
         alibi: None,
+        bias: None,
         log_beyond: None,
         q: map("q_proj", heads * qk_dim, hidden),
         q_low: None,

@@ -131,6 +131,7 @@ pub fn frame(
         context: frame.context,
         embedding,
         ngrams: None,
+        lookups: Vec::new(),
         prefix: None,
         embedding_scale: 1.0,
         layers: (0..frame.layers)

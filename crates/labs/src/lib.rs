@@ -22,6 +22,7 @@ pub mod voices;
 mod aquila;
 mod baichuan;
 mod baichuan_m1;
+mod cpm;
 mod deepseek;
 mod dots;
 mod dots_note;
@@ -101,6 +102,7 @@ pub const LABS: &[Lab] = &[
     internlm::INTERNLM,
     internvl::INTERNVL,
     iquest::IQUEST,
+    cpm::CPM,
     minicpm::MINICPM,
     longcat::LONGCAT,
     youtu::YOUTU,

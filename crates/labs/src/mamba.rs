@@ -88,6 +88,7 @@ fn mamba2(c: &Config) -> Result<Blueprint> {
         },
         embedding,
         ngrams: None,
+        lookups: Vec::new(),
         prefix: None,
         embedding_scale: 1.0,
         logit_scale: 1.0,

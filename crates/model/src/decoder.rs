@@ -4,6 +4,7 @@ use crate::batch::{Batch, Logits};
 use crate::caches::Caches;
 use crate::ffn::Ffn;
 use crate::linear::Linear;
+use crate::lookup::Lookup;
 use crate::mixer::Mixer;
 use crate::ngrams::Ngrams;
 use crate::norm::Norm;
@@ -21,6 +22,7 @@ pub struct Decoder {
     pub(crate) blueprint: Blueprint,
     pub(crate) embedding: Matrix,
     pub(crate) ngrams: Option<Ngrams>,
+    pub(crate) lookups: Vec<Lookup>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: Norm,
     /// `None` where the head is the embedding.
@@ -110,6 +112,7 @@ impl Decoder {
         if let Some(ngrams) = &self.ngrams {
             ngrams.add(kernels, batch, &mut x);
         }
+        self.lookups.iter().for_each(|lookup| lookup.add(kernels, batch, &mut x));
         if self.blueprint.embedding_scale != 1.0 {
             x.iter_mut().for_each(|x| *x *= self.blueprint.embedding_scale);
         }

@@ -10,6 +10,7 @@ pub mod decoder;
 pub mod ffn;
 mod linear;
 pub mod load;
+mod lookup;
 pub mod mixer;
 mod ngrams;
 mod norm;
@@ -25,7 +26,7 @@ pub use load::Progress;
 pub use opening::Opening;
 pub use runner::{Options, Runner};
 
-pub use baimo_blueprint::{Gap, Prefix, PrefixEnd, Standing};
+pub use baimo_blueprint::Prefix;
 pub use baimo_kernels::attention::KvElement;
 
 /// How many tokens before its first row a span tells, where there are so many: what embeddings of

@@ -1,6 +1,7 @@
 //! From a checkpoint to packed weights: each tensor is read, folded, converted and packed a few
 //! rows at a time, so that memory never holds more than the result and a chunk per thread.
 
+mod bias;
 mod latent;
 mod recurrent;
 
@@ -9,6 +10,7 @@ use crate::ffn::dense::{Dense, Plain};
 use crate::ffn::experts::{Experts, Shared};
 use crate::ffn::{Ffn, Gating, curve};
 use crate::linear::Linear;
+use crate::lookup::Lookup;
 use crate::mixer::Mixer;
 use crate::mixer::blocks::Blocks;
 use crate::mixer::reuse::Reuse;
@@ -18,11 +20,12 @@ use crate::norm::{Norm, NormKind};
 use crate::residual::Residual;
 use crate::rope::Rotations;
 use baimo_blueprint as blueprint;
-use baimo_blueprint::{Blueprint, Tensor};
+use baimo_blueprint::{Blueprint, RelativeBias, Tensor};
 use baimo_kernels::Kernels;
+use baimo_kernels::attention::Bias;
 use baimo_kernels::matmul::{BlockScales, Matrix};
 use baimo_weights::{Checkpoint, Claims, Error, Role, RowSource, Target};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Told how many more numbers are loaded; all of a model are its parameters.
 pub type Progress<'a> = &'a mut dyn FnMut(usize);
@@ -34,6 +37,8 @@ struct Loader<'a, 'p> {
     target: Target,
     progress: Progress<'p>,
     rotations: Rotations,
+    /// What layers may share.
+    biases: Vec<(RelativeBias, Arc<Bias>)>,
     /// The next state's number.
     state: usize,
     bytes: usize,
@@ -57,6 +62,7 @@ impl Decoder {
             target,
             progress,
             rotations: Rotations::of(&blueprint),
+            biases: Vec::new(),
             state: 0,
             bytes: 0,
         };
@@ -67,6 +73,7 @@ impl Decoder {
             None => None,
             Some(ngrams) => Some(loader.ngrams(ngrams, blueprint.vocab)?),
         };
+        let lookups = loader.lookups(&blueprint.lookups)?;
         let layers: Result<_, _> =
             blueprint.layers.iter().map(|layer| loader.layer(layer)).collect();
         let (layers, norm) = (layers?, loader.scaled(&blueprint.norm, blueprint.logit_scale)?);
@@ -78,7 +85,17 @@ impl Decoder {
             blueprint.set_aside.iter().map(|aside| aside.pattern.as_str()).collect();
         loader.claims.finish(&waived)?;
         let (rotations, weight_bytes) = (loader.rotations, loader.bytes);
-        Ok(Decoder { blueprint, embedding, ngrams, layers, norm, head, rotations, weight_bytes })
+        Ok(Decoder {
+            blueprint,
+            embedding,
+            ngrams,
+            lookups,
+            layers,
+            norm,
+            head,
+            rotations,
+            weight_bytes,
+        })
     }
 }
 
@@ -91,6 +108,13 @@ impl Loader<'_, '_> {
         };
         let tables: Result<_, Error> = ngrams.tables.iter().map(table).collect();
         Ok(Ngrams { vocab, end: ngrams.end, tables: tables? })
+    }
+
+    fn lookups(&mut self, lookups: &[blueprint::Lookup]) -> Result<Vec<Lookup>, Error> {
+        let table = |lookup: &blueprint::Lookup| {
+            Ok(Lookup { table: self.matrix(&lookup.table, Role::Embedding)?, by: lookup.by })
+        };
+        lookups.iter().map(table).collect()
     }
 
     fn layer(&mut self, layer: &blueprint::Layer) -> Result<Layer, Error> {
@@ -154,6 +178,7 @@ impl Loader<'_, '_> {
                 },
                 gate: shape.gate.as_ref().map(|gate| self.linear(gate)).transpose()?,
                 sinks: self.vector(&shape.sinks)?,
+                bias: shape.bias.as_ref().map(|bias| self.bias(bias)).transpose()?,
                 slopes: shape.alibi.map(|alibi| alibi.slopes(shape.heads)),
                 rotation: shape.rope.as_ref().map(|rope| self.rotations.index(rope)),
                 second_rotation: shape.second_rope.as_ref().map(|rope| self.rotations.index(rope)),

@@ -1,6 +1,6 @@
 //! Where a [`Prefix`] lies in one sequence.
 
-use baimo_blueprint::{Prefix, PrefixEnd, Standing};
+use baimo_blueprint::{Prefix, PrefixEnd, Segments, Standing};
 
 /// How the beginning of a sequence is read, where it is not causal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,10 @@ pub struct Opening {
     pub together: usize,
     /// Where all that follows them stands; at its own position without.
     pub gap: Option<usize>,
+    /// Where its segments begin, ascending from 0; it is all one without any.
+    pub starts: Vec<usize>,
+    /// `[starts, starts]`: the relation of each row's segment to each key's.
+    pub relations: Vec<usize>,
 }
 
 impl Opening {
@@ -27,7 +31,8 @@ impl Opening {
             Standing::Onward => None,
             Standing::InGap => Some(lead + position),
         });
-        Opening { lead, together: lead + end, gap }
+        let (starts, relations) = prefix.segments.map(|s| segments(s, lead)).unwrap_or_default();
+        Opening { lead, together: lead + end, gap, starts, relations }
     }
 
     /// What is counted along the sequence at a position.
@@ -38,6 +43,17 @@ impl Opening {
     /// How many positions it is behind what is read in both directions; zero within.
     pub fn written(&self, position: usize) -> usize {
         (position + 1).saturating_sub(self.together)
+    }
+}
+
+/// Where segments begin, and how any two are related.
+fn segments(segments: Segments, lead: usize) -> (Vec<usize>, Vec<usize>) {
+    match segments {
+        Segments::Kinds { kinds, lead: of_lead, given } => {
+            let relation = |row: usize, key: usize| row * kinds + key;
+            let of_row = |row| [of_lead, given].map(|key| relation(row, key));
+            (vec![0, lead], [of_lead, given].map(of_row).concat())
+        }
     }
 }
 
@@ -52,13 +68,15 @@ mod tests {
             lead: 100..103,
             end: PrefixEnd::Before(9),
             gaps: vec![gap(7, Standing::InGap), gap(8, Standing::Onward)],
+            segments: None,
         }
     }
 
     #[test]
     fn what_follows_the_first_start_stands_in_the_first_gap() {
         let opening = Opening::of(&prefix(), &[1, 7, 2, 9, 4, 9, 7]);
-        assert_eq!(opening, Opening { lead: 3, together: 6, gap: Some(4) });
+        let wanted = Opening { lead: 3, together: 6, gap: Some(4), ..Opening::default() };
+        assert_eq!(opening, wanted);
         let standing: Vec<usize> = (3..9).map(|position| opening.standing(position)).collect();
         assert_eq!(standing, [3, 4, 5, 4, 4, 4]);
         let written: Vec<usize> = (3..9).map(|position| opening.written(position)).collect();
@@ -68,7 +86,7 @@ mod tests {
     #[test]
     fn a_gap_that_is_left_behind_lets_positions_count_on() {
         let opening = Opening::of(&prefix(), &[8, 2, 9, 3]);
-        assert_eq!(opening, Opening { lead: 3, together: 5, gap: None });
+        assert_eq!((opening.together, opening.gap), (5, None));
         assert_eq!((opening.standing(6), opening.written(6)), (6, 2));
     }
 
@@ -77,6 +95,13 @@ mod tests {
         assert_eq!(Opening::of(&prefix(), &[1, 2]).together, 5);
         let whole = Prefix { end: PrefixEnd::Prompt, ..prefix() };
         assert_eq!(Opening::of(&whole, &[1, 9, 2]).together, 6);
+    }
+
+    #[test]
+    fn the_lead_is_a_segment_of_its_kind() {
+        let segments = Some(Segments::Kinds { kinds: 10, lead: 1, given: 4 });
+        let opening = Opening::of(&Prefix { segments, ..prefix() }, &[1, 2]);
+        assert_eq!((opening.starts, opening.relations), (vec![0, 3], vec![11, 14, 41, 44]));
     }
 
     #[test]

@@ -60,6 +60,7 @@ fn prefix(c: &Config) -> Result<Prefix> {
     };
     Ok(Prefix {
         lead: 0..0,
+        segments: None,
         end: PrefixEnd::Before(token("bos_token_id", 130_004)?),
         gaps: vec![
             Gap { token: token("gmask_token_id", 130_001)?, written: after_whole },

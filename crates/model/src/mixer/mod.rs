@@ -9,7 +9,7 @@ pub mod softmax;
 
 use crate::Caches;
 use crate::decoder::Pass;
-use baimo_kernels::attention::{AttentionSpan, KvStore};
+use baimo_kernels::attention::{AttentionSpan, KvStore, Segments};
 
 /// A mixer with its weights.
 pub enum Mixer {
@@ -49,6 +49,7 @@ fn spans<'a>(pass: &Pass<'a>) -> Vec<AttentionSpan<'a>> {
     spans
         .map(|span| AttentionSpan {
             together: span.opening.together,
+            segments: Segments { starts: &span.opening.starts, relations: &span.opening.relations },
             ..AttentionSpan::causal(span.first_row, span.rows, span.position, &span.pages)
         })
         .collect()

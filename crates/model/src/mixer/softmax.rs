@@ -10,9 +10,10 @@ use crate::norm::Norm;
 use baimo_blueprint as blueprint;
 use baimo_blueprint::NormOrder;
 use baimo_kernels::activation::{Activation, activate, multiply, scale};
-use baimo_kernels::attention::{Attention, attention};
+use baimo_kernels::attention::{Attention, Bias, attention};
 use baimo_kernels::convolution::{Convolution, convolve};
 use baimo_kernels::{HeadLayout, Kernels, SlotStore};
+use std::sync::Arc;
 
 /// Softmax attention; see [`blueprint::Softmax`].
 pub struct Softmax {
@@ -30,6 +31,8 @@ pub struct Softmax {
     pub(crate) sinks: Option<Vec<f32>>,
     /// Of each head, where scores fall with the distance.
     pub(crate) slopes: Option<Vec<f32>>,
+    /// By the distance of the key; layers may share it.
+    pub(crate) bias: Option<Arc<Bias>>,
     /// The number of its rotation.
     pub(crate) rotation: Option<usize>,
     /// The number of that of the numbers behind.
@@ -103,6 +106,7 @@ impl Softmax {
             window: shape.window,
             sinks: self.sinks.as_deref(),
             slopes: self.slopes.as_deref(),
+            bias: self.bias.as_deref(),
             ..causal
         };
         let mut mixed = vec![0.0; pass.rows() * shape.heads * shape.v_dim];
