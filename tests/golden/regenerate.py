@@ -79,7 +79,9 @@ def is_prefixed(model):
 
 
 def layers_of(model):
-    return (model.cpmant.encoder if is_prefixed(model) else model.model).layers
+    if is_prefixed(model):
+        return model.cpmant.encoder.layers
+    return getattr(model.model, "language_model", model.model).layers
 
 
 def greedy_with_cache(model, ids):
@@ -129,10 +131,8 @@ def compute_transformers(case):
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         model = load(case, Path(folder))
         ids = prompt_of(case, vocabulary(checkpoint.read(case, "config.json")))
-        body = getattr(model.model, "language_model", model.model)
         outputs = []
         hooks = [layer.register_forward_hook(lambda _m, _a, out: outputs.append(
-            (out[0] if isinstance(out, tuple) else out)[0, -1, :8])) for layer in body.layers]
             (out[0] if isinstance(out, tuple) else out)[0, -1, :8])) for layer in layers_of(model)]
         whole = last_logits(model, ids)
         for hook in hooks:
