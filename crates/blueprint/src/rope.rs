@@ -95,8 +95,9 @@ pub enum RopeScaling {
         /// Prompts up to this length change nothing.
         original: usize,
     },
-    /// Dynamic NTK: beyond `original` positions the base grows with the position reached, so that
-    /// a token's rotation depends on its own position alone, however the prompt is cut.
+    /// Dynamic NTK: the base of a prompt of more than `original` tokens grows with its length, that
+    /// of a token after the prompt with the length reached with it. As in the reference what is
+    /// cached is not rotated again, as in [`RopeScaling::Long`].
     Dynamic {
         /// How strongly the base grows.
         factor: f64,

@@ -6,7 +6,8 @@ use crate::composite::Home;
 use crate::error::Result;
 use crate::quantization::quantization;
 use baimo_blueprint::{
-    Activation, Blueprint, Dense, Ffn, Layer, Linear, Mixer, Norm, NormKind, SetAside, Tensor,
+    Activation, Blueprint, Dense, Ffn, Layer, Linear, Mixer, Norm, NormKind, RopeScaling, SetAside,
+    Tensor,
 };
 
 /// More layers than this, also of prediction layers, are a mistake and not a model.
@@ -124,24 +125,42 @@ pub fn frame(
         false => Linear::new(&frame.head, vocab, hidden),
     };
     quantization(c)?;
+    let layers = (0..frame.layers)
+        .map(|index| layer(index, &format!("{}.{index}", frame.layer)))
+        .collect::<Result<Vec<_>>>()?;
     Ok(Blueprint {
         architecture: c.first_text("architectures").unwrap_or_default(),
         vocab,
         hidden,
-        context: frame.context,
+        context: stretched(frame.context, &layers),
         embedding,
         ngrams: None,
         lookups: Vec::new(),
         prefix: None,
         embedding_scale: 1.0,
-        layers: (0..frame.layers)
-            .map(|index| layer(index, &format!("{}.{index}", frame.layer)))
-            .collect::<Result<_>>()?,
+        layers,
         norm: frame.norm,
         head,
         logit_scale: 1.0,
         set_aside: vec![aside("*.rotary_emb.inv_freq", "rope tables, computed here")],
     })
+}
+
+/// A base that grows with the length is made for contexts so many times longer than the first.
+fn stretched(context: usize, layers: &[Layer]) -> usize {
+    let ropes = layers.iter().flat_map(Layer::mixers).flat_map(Mixer::ropes);
+    let longest = ropes.filter_map(|rope| match rope.scaling {
+        RopeScaling::Dynamic { factor, original } => Some((original as f64 * factor) as usize),
+        RopeScaling::None
+        | RopeScaling::Linear { .. }
+        | RopeScaling::Divided { .. }
+        | RopeScaling::Llama3 { .. }
+        | RopeScaling::Yarn { .. }
+        | RopeScaling::Ntk { .. }
+        | RopeScaling::Long { .. }
+        | RopeScaling::Steps { .. } => None,
+    });
+    longest.fold(context, usize::max)
 }
 
 /// `max_position_embeddings`, or what some labs call it.

@@ -10,6 +10,7 @@ use crate::attention::{biased, head_dim, qkv_biased, softmax};
 use crate::common::{Frame, decoder, dense, frame, norm, pre_norm, swiglu};
 use crate::fused;
 use crate::gguf::fused::INTERNLM2;
+use crate::rotation::dynamic;
 use crate::{Config, Family, Gguf, Lab, Result, voices};
 use baimo_blueprint::{Blueprint, Ffn, Layer, Linear, Mixer, Rope, RopeScaling, RopeStyle};
 
@@ -57,13 +58,12 @@ fn internlm(c: &Config) -> Result<Blueprint> {
 fn rotary(c: &Config, dim: usize) -> Result<Rope> {
     let context = c.size("max_position_embeddings")?;
     let plain = Rope::new(dim, RopeStyle::Half, 10_000.0);
-    let dynamic = |factor| RopeScaling::Dynamic { factor, original: context };
     let Some(part) = c.part("rotary")? else {
-        return Ok(Rope { scaling: dynamic(1.0), ..plain });
+        return Ok(Rope { scaling: dynamic(c, "scaling_factor", context)?, ..plain });
     };
-    let factor = part.positive_or("scaling_factor", 1.0)?;
+    let stretched = dynamic(&part, "scaling_factor", context)?;
     let scaling = match part.text_option("type")? {
-        None | Some("dynamic") => dynamic(factor),
+        None | Some("dynamic") => stretched,
         Some("origin") => RopeScaling::None,
         Some(_) => return Err(part.unsupported("type", "origin or dynamic")),
     };

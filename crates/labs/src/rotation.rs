@@ -88,7 +88,7 @@ impl Rotation {
                 part.waive(&["beta_fast", "beta_slow", "mscale", "mscale_all_dim"]);
                 RopeScaling::Ntk { alpha: part.positive_or("alpha", 1.0)? }
             }
-            "dynamic" => RopeScaling::Dynamic { factor, original: context },
+            "dynamic" => dynamic(part, "factor", context)?,
             "llama3" => RopeScaling::Llama3 {
                 factor,
                 low: part.float("low_freq_factor")?,
@@ -171,6 +171,14 @@ impl Rotation {
             return Err(c.unsupported(key, wanted));
         }
         self.rope(c, dim, style)
+    }
+}
+
+/// Dynamic NTK; `key` says how much longer than `original` the context is.
+pub(crate) fn dynamic(part: &Config, key: &str, original: usize) -> Result<RopeScaling> {
+    match part.positive_or(key, 1.0)? {
+        factor if factor <= 4096.0 => Ok(RopeScaling::Dynamic { factor, original }),
+        _ => Err(part.unsupported(key, "at most 4096")),
     }
 }
 

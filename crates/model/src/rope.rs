@@ -105,7 +105,7 @@ fn frequencies(rope: &Rope, place: &Place) -> Vec<f32> {
                 kept / f64::from(factors[pair])
             }
             RopeScaling::Dynamic { factor, original } => {
-                let reached = (place.position + 1).max(original) as f64 / original as f64;
+                let reached = place.reached().max(original) as f64 / original as f64;
                 let growth = (factor * reached - (factor - 1.0)).powf(dim / (dim - 2.0));
                 plain(rope.theta * growth, pair)
             }

@@ -4,12 +4,23 @@ and modeling_internlm2.py of the releases.
 InternLM is Llama's layer with biases on q, k, v and o. InternLM2 stores q, k and v in one map, for
 each key head its query heads, then the key, then the value; the FFN is `w2(silu(w1) * w3)`. Both
 change the base of the rotation by dynamic NTK once a sequence is longer than
-`max_position_embeddings`: by the length of the whole sequence, so this file asks for prompts that
-are not, where nothing changes."""
+`max_position_embeddings`: InternLM2 by the length of the prompt, and after it by the length reached
+with each token, while what is cached stays as it is. InternLM turns all keys again with each token,
+which no cache of turned keys can follow, so this file asks it for prompts that are not longer."""
 
 import torch
 
 from references import decoder as d
+
+
+def dynamic_angles(c, w, length, theta, dim, factor):
+    """Row by row, as each has a base of its own."""
+    trained, rows = c["max_position_embeddings"], []
+    for position in range(length):
+        reached = max(w.prompt, position + 1, trained) / trained
+        base = theta * (factor * reached - (factor - 1)) ** (dim / (dim - 2))
+        rows.append(position * d.inverse_frequencies(dim, base))
+    return torch.stack(rows)
 
 
 def plain_angles(c, ids, theta):
@@ -30,10 +41,11 @@ def internlm(c, w, ids):
 def internlm2(c, w, ids):
     hidden, heads, kv_heads = c["hidden_size"], c["num_attention_heads"], c["num_key_value_heads"]
     groups, dim, bias = heads // kv_heads, hidden // heads, c.get("bias", True)
-    angle = plain_angles(c, ids, c["rope_theta"])
     scaling = c.get("rope_scaling")
-    if scaling and scaling["type"] == "linear":
-        angle = angle / scaling["factor"]
+    if scaling and scaling["type"] == "dynamic":
+        angle = dynamic_angles(c, w, len(ids), c["rope_theta"], dim, scaling["factor"])
+    else:
+        angle = plain_angles(c, ids, c["rope_theta"]) / (scaling or {"factor": 1})["factor"]
 
     def mixer(x, layer):
         name = f"model.layers.{layer}.attention"

@@ -63,6 +63,7 @@ def of(key, body, outside, towers):
             is_inside = name.startswith("model.")
             return w(body + name.removeprefix("model.") if is_inside else outside + name, *shape)
 
+        named.prompt = w.prompt
         return text(c[key], named, ids)
     return forward
 

@@ -122,15 +122,13 @@ fn dynamic_scaling_moves_only_beyond_the_original_context() {
 }
 
 #[test]
-fn dynamic_angles_depend_on_their_own_position_alone() {
+fn dynamic_scaling_goes_by_the_length_of_the_prompt_and_then_by_the_length_reached() {
     let rope = rope_of(16, 10_000.0, RopeScaling::Dynamic { factor: 6.0, original: 4 });
-    let places: Vec<Place> = (0..12).map(at).collect();
-    let together = angles(&rope, &places);
-    for position in 0..12 {
-        let alone = angles(&rope, &[at(position)]);
-        assert_eq!(together.cos[8 * position..][..8], alone.cos);
-        assert_eq!(together.sin[8 * position..][..8], alone.sin);
-    }
+    let found = |position, prompt| frequencies(&rope, &Place::causal(position, prompt));
+    assert_eq!(found(2, 4), plain(16, 1e4));
+    assert_eq!(found(2, 10), found(9, 10), "one base for a prompt");
+    assert_eq!(found(9, 10), found(9, 1), "the tenth token, given or written");
+    assert_ne!(found(10, 10), found(9, 10), "another for what follows");
 }
 
 #[test]
