@@ -24,6 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE.parent / "golden"
 STEPS = 64
 LENGTHS = [1, 2, 7, 24]
+SQUARE = {"linear_value_head_dim": 8}
 # Cases that llama.cpp asks for: another case with other configuration keys, and more layers, made
 # by repeating the last. Its sizes tell it models apart, and it does not read every key.
 VARIANTS = {
@@ -36,7 +37,11 @@ VARIANTS = {
     # Its converter does not know the released word, noaux_tc.
     "dots1_sigmoid": ("dots1", {"scoring_func": "sigmoid"}, None),
     # It has one width for the keys and values of the delta rule.
-    "qwen3_next_square": ("qwen3_next", {"linear_value_head_dim": 8}, None),
+    "qwen3_next_square": ("qwen3_next", SQUARE, None),
+    "qwen3_5_square": ("qwen3_5", {"text_config": SQUARE}, None),
+    "qwen3_5_text_square": ("qwen3_5_text", SQUARE, None),
+    "qwen3_5_moe_square": ("qwen3_5_moe", {"text_config": SQUARE}, None),
+    "qwen3_5_moe_text_square": ("qwen3_5_moe_text", SQUARE, None),
     # It transforms indexers in groups of 64 numbers.
     "deepseek_v32_64": ("deepseek_v32", {"index_head_dim": 64}, None),
     "glm_moe_dsa_64": ("glm_moe_dsa", {"index_head_dim": 64}, None),
@@ -78,12 +83,18 @@ INDEXER_64 = {
     "indexer.k_norm.weight": [64], "indexer.k_norm.bias": [64],
 }
 JOINED = "_joined"
+DELTA_SQUARE = {
+    "linear_attn.in_proj_qkvz.weight": [96, 48], "linear_attn.in_proj_qkv.weight": [64, 48],
+    "linear_attn.in_proj_z.weight": [32, 48], "linear_attn.conv1d.weight": [64, 1, 4],
+    "linear_attn.norm.weight": [8], "linear_attn.out_proj.weight": [48, 32],
+}
 # Sizes that such a change brings with it: the tensors whose names end so. None: there are none.
 RESIZED = {
-    "qwen3_next_square": {
-        "linear_attn.in_proj_qkvz.weight": [96, 48], "linear_attn.conv1d.weight": [64, 1, 4],
-        "linear_attn.norm.weight": [8], "linear_attn.out_proj.weight": [48, 32],
-    },
+    "qwen3_next_square": DELTA_SQUARE,
+    "qwen3_5_square": DELTA_SQUARE,
+    "qwen3_5_text_square": DELTA_SQUARE,
+    "qwen3_5_moe_square": DELTA_SQUARE,
+    "qwen3_5_moe_text_square": DELTA_SQUARE,
     "minicpm_unbiased": {"_proj.bias": None},
     "chatglm2_shares": {
         "query_key_value.weight": [96, 64], "query_key_value.bias": [96],

@@ -3,7 +3,7 @@
 use crate::{
     Block, Blocks, Blueprint, Choice, Clamp, ClampOrder, Curve, Decay, Experts, Ffn, GroupScore,
     Latent, Layer, Linear, LookupBy, Mixer, Norm, NormOrder, Prefix, PrefixEnd, Query, Recurrent,
-    Residual, Reuse, Rope, RopeScaling, RopeStyle, Scores, Skip, Softmax, Write,
+    Residual, Reuse, Rope, RopeScaling, RopeStyle, Scores, Sharing, Skip, Softmax, Write,
 };
 use std::fmt::{Display, Formatter, Result};
 
@@ -245,10 +245,14 @@ impl Display for Recurrent {
             Write::Value | Write::Step => "linear attention",
             Write::Delta(_) => "delta rule",
         };
+        let by = match self.sharing {
+            Sharing::Neighbours => "",
+            Sharing::Turns => " by turns",
+        };
         write!(
             f,
-            "{written}, {} heads on {}, a state of {} × {} each",
-            self.heads, self.key_heads, self.k_dim, self.v_dim
+            "{written}, {} heads on {}{}, a state of {} × {} each",
+            self.heads, self.key_heads, by, self.k_dim, self.v_dim
         )?;
         match &self.decay {
             Decay::Fixed(_) => write!(f, ", fixed decay")?,

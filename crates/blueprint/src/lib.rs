@@ -36,8 +36,8 @@ pub use ngrams::{NgramTable, Ngrams};
 pub use norm::{Norm, NormKind};
 pub use prefix::{Along, Gap, Lookup, LookupBy, Prefix, PrefixEnd, Segments, Standing};
 pub use recurrent::{
-    Convolution, Curve, Decay, DecayForm, GateOrder, GatedNorm, Projection, Recurrent, Stream,
-    Turned, Write,
+    Convolution, Curve, Decay, DecayForm, GateOrder, GatedNorm, Projection, Recurrent, Sharing,
+    Stream, Turned, Write,
 };
 pub use rope::{Rope, RopeScaling, RopeStyle};
 pub use state::State;

@@ -14,8 +14,10 @@ use crate::{Linear, Norm, Rope, Tensor};
 pub struct Recurrent {
     /// Value heads.
     pub heads: usize,
-    /// Query and key heads: each serves `heads / key_heads` value heads in a row.
+    /// Query and key heads, each of `heads / key_heads` value heads.
     pub key_heads: usize,
+    /// Of which.
+    pub sharing: Sharing,
     /// Width of a query and of a key.
     pub k_dim: usize,
     /// Width of a value.
@@ -42,6 +44,15 @@ pub struct Recurrent {
     pub norm: GatedNorm,
     /// `[hidden, heads * v_dim]`
     pub o: Linear,
+}
+
+/// Which value heads have the same query and key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// So many in a row.
+    Neighbours,
+    /// One after every `key_heads`: the first of each key head, then the second of each.
+    Turns,
 }
 
 /// What attention does to queries and keys, in a recurrent mixer.

@@ -18,8 +18,8 @@ use crate::rotation::Rotation;
 use crate::{Config, Family, Lab, Result, voices};
 use baimo_blueprint::{
     Blueprint, Curve, Decay, Ffn, Fold, GateOrder, GatedNorm, GroupScore, Latent, Linear, Mixer,
-    Norm, NormOrder, Projection, QkNorm, Recurrent, RopeStyle, Shared, Softmax, Stream, Tensor,
-    Turned, Write,
+    Norm, NormOrder, Projection, QkNorm, Recurrent, RopeStyle, Shared, Sharing, Softmax, Stream,
+    Tensor, Turned, Write,
 };
 
 /// Ant Group's models of this kind.
@@ -170,6 +170,7 @@ fn lightning(c: &Config, index: usize, prefix: &str) -> Result<Recurrent> {
     Ok(Recurrent {
         heads,
         key_heads: heads,
+        sharing: Sharing::Neighbours,
         k_dim: dim,
         v_dim: dim,
         q: stream(0)?,

@@ -17,7 +17,7 @@ use crate::common::{decoder, dense, pre_norm};
 use crate::experts::{experts, sum_floor};
 use crate::gguf::families::renormalized;
 use crate::gguf::fused::QWEN_FIRST;
-use crate::gguf::recurrent::QWEN3_NEXT;
+use crate::gguf::recurrent::{QWEN3_NEXT, QWEN35, QWEN35_MOE};
 use crate::{Config, Family, Gguf, Lab, Result, Voice, voices};
 use baimo_blueprint::{Blueprint, Experts, Ffn, Mixer, Softmax};
 
@@ -73,28 +73,28 @@ pub const QWEN: Lab = Lab {
             architecture: "Qwen3_5ForConditionalGeneration",
             models: "Qwen3.5 0.8B-27B (text)",
             blueprint: Some(next::qwen3_5),
-            gguf: None,
+            gguf: Some(Gguf::read_as("qwen35")),
             voices: voices::FUNCTION_TAGS_KINDS,
         },
         Family {
             architecture: "Qwen3_5ForCausalLM",
             models: "Qwen3.5's text model alone",
             blueprint: Some(next::qwen3_5),
-            gguf: None,
+            gguf: Some(QWEN35),
             voices: voices::FUNCTION_TAGS_KINDS,
         },
         Family {
             architecture: "Qwen3_5MoeForConditionalGeneration",
             models: "Qwen3.5-35B-A3B and larger (text)",
             blueprint: Some(next::qwen3_5_moe),
-            gguf: None,
+            gguf: Some(Gguf::read_as("qwen35moe")),
             voices: voices::FUNCTION_TAGS_KINDS,
         },
         Family {
             architecture: "Qwen3_5MoeForCausalLM",
             models: "Qwen3.5-MoE's text model alone",
             blueprint: Some(next::qwen3_5_moe),
-            gguf: None,
+            gguf: Some(QWEN35_MOE),
             voices: voices::FUNCTION_TAGS_KINDS,
         },
     ],

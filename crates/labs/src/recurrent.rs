@@ -8,7 +8,7 @@ use crate::common::norm;
 use crate::error::Result;
 use baimo_blueprint::{
     Convolution, Curve, Decay, DecayForm, Fold, GateOrder, GatedNorm, Linear, Projection,
-    Recurrent, Stream, Tensor, Write,
+    Recurrent, Sharing, Stream, Tensor, Write,
 };
 
 /// More heads than this, wider ones, or more taps are a mistake and not a mixer.
@@ -142,6 +142,7 @@ pub fn gated_delta(c: &Config, prefix: &str, sizes: Sizes, maps: Maps) -> Result
     Ok(Recurrent {
         heads,
         key_heads,
+        sharing: Sharing::Neighbours,
         k_dim,
         v_dim,
         q: convolved(maps.q, 0),

@@ -35,10 +35,12 @@ pub(crate) const PANEL: usize = 32;
 /// What a recurrence computes.
 #[derive(Clone, Copy, Debug)]
 pub struct Recurrence<'a> {
-    /// Heads of values; head `h` uses the queries and keys of head `h / (heads / key_heads)`.
+    /// Heads of values.
     pub heads: usize,
-    /// Heads of queries and keys.
+    /// Heads of queries and keys, each of `heads / key_heads` heads of values.
     pub key_heads: usize,
+    /// Of which.
+    pub sharing: Sharing,
     /// Width of a query and of a key.
     pub k_dim: usize,
     /// Width of a value.
@@ -49,6 +51,15 @@ pub struct Recurrence<'a> {
     pub write: Write,
     /// For each head the part of the value that is added to what is read.
     pub skip: Option<&'a [f32]>,
+}
+
+/// Which heads of values have the same queries and keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// So many in a row: head `h` those of head `h / (heads / key_heads)`.
+    Neighbours,
+    /// One after every `key_heads`: head `h` those of head `h % key_heads`.
+    Turns,
 }
 
 /// What a row adds to the state.

@@ -1,6 +1,6 @@
 //! A panel of one head's state through the rows of a span, on any instruction set.
 
-use super::{Decays, Fed, PANEL, Recurrence, Write};
+use super::{Decays, Fed, PANEL, Recurrence, Sharing, Write};
 use crate::SlotSpan;
 use crate::lanes::{Lanes, Operation, WIDTH};
 use crate::threads::Shared;
@@ -70,7 +70,11 @@ fn row_of<'a>(
     columns: &[f32],
 ) -> Row<'a> {
     let Recurrence { heads, key_heads, k_dim, .. } = *how;
-    let key = (index * key_heads + head / (heads / key_heads)) * k_dim;
+    let key_head = match how.sharing {
+        Sharing::Neighbours => head / (heads / key_heads),
+        Sharing::Turns => head % key_heads,
+    };
+    let key = (index * key_heads + key_head) * k_dim;
     let at = index * heads + head;
     let mut v = [0.0; PANEL];
     v[..columns.len()].copy_from_slice(columns);

@@ -23,8 +23,11 @@ fn reference(how: &Recurrence, fed: &Fed, rows: std::ops::Range<usize>) -> Vec<f
         let mut state = vec![0.0; k_dim];
         for row in rows.clone() {
             let key = |x: &[f32], channel| {
-                let head = row * key_heads + head / (heads / key_heads);
-                f64::from(x[head * k_dim + channel])
+                let of = match how.sharing {
+                    Sharing::Neighbours => head / (heads / key_heads),
+                    Sharing::Turns => head % key_heads,
+                };
+                f64::from(x[(row * key_heads + of) * k_dim + channel])
             };
             let at = row * heads + head;
             let v = f64::from(fed.v[at * v_dim + column]);
@@ -81,6 +84,7 @@ proptest! {
         rows in 1usize..7,
         kind in 0usize..3,
         write in prop::sample::select(vec![Write::Value, Write::Difference]),
+        sharing in prop::sample::select(vec![Sharing::Neighbours, Sharing::Turns]),
         (rated, skipped) in (any::<bool>(), any::<bool>()),
     ) {
         let heads = key_heads * group;
@@ -97,7 +101,7 @@ proptest! {
         let rates = rated.then_some(rates.as_slice());
         let fed = Fed { q: &q, k: &k, v: &v, decays, rates };
         let skip = skipped.then_some(skip.as_slice());
-        let how = Recurrence { heads, key_heads, k_dim, v_dim, scale: 0.7, write, skip };
+        let how = Recurrence { heads, key_heads, sharing, k_dim, v_dim, scale: 0.7, write, skip };
         let isas = Isa::available().into_iter();
         let mut all = isas.flat_map(|isa| [1, 2, rows].map(|cut| (isa, cut))).map(|(isa, cut)| {
             run(&Kernels { isa, pool: Pool::new(2) }, &how, &fed, rows, cut)

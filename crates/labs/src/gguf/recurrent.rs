@@ -1,12 +1,16 @@
 //! Families with recurrent mixers.
 
 use super::families::{Config, latent, named};
-use super::{Gguf, GgufHeader};
-use baimo_blueprint::{Blueprint, Fold, Linear, Mixer, Projection, Tensor};
+use super::{Gguf, GgufHeader, LAYERS_MAX};
+use crate::common::aside;
+use baimo_blueprint::{Blueprint, Fold, Linear, Mixer, Projection, Sharing, Tensor};
 use serde_json::{Map, Value, json};
 
 pub(crate) const QWEN3_NEXT: Gguf =
     Gguf { config: qwen3_next, adapt: delta_maps_apart, ..Gguf::plain("qwen3next") };
+pub(crate) const QWEN35: Gguf = Gguf { config: qwen3_5, adapt: in_turns, ..Gguf::plain("qwen35") };
+pub(crate) const QWEN35_MOE: Gguf =
+    Gguf { config: qwen3_5, adapt: in_turns, ..Gguf::plain("qwen35moe") };
 pub(crate) const KIMI_LINEAR: Gguf = Gguf { config: kimi_linear, ..Gguf::plain("kimi-linear") };
 pub(crate) const MAMBA2: Gguf = Gguf { config: mamba2, ..Gguf::plain("mamba2") };
 
@@ -35,9 +39,34 @@ fn qwen3_next(header: &GgufHeader, config: &mut Config) {
     }
 }
 
+/// Which pairs turn by time, height and width does not matter in text.
+fn qwen3_5(header: &GgufHeader, config: &mut Config) {
+    qwen3_next(header, config);
+    header.get("rope.dimension_sections");
+}
+
+/// Converters reorder the value heads, so that those of one key head are no longer neighbours.
+fn in_turns(header: &GgufHeader, blueprint: &mut Blueprint) {
+    for mixer in blueprint.layers.iter_mut().flat_map(|layer| layer.mixers_mut()) {
+        if let Mixer::Recurrent(mixer) = mixer {
+            mixer.sharing = Sharing::Turns;
+        }
+    }
+    predictions_aside(header, blueprint);
+}
+
+/// Converters number the layers that predict further tokens on after the others.
+fn predictions_aside(header: &GgufHeader, blueprint: &mut Blueprint) {
+    let blocks = header.count("block_count").unwrap_or(0);
+    let further = header.layers().end..blocks.min(LAYERS_MAX);
+    let names = further.map(|layer| format!("blk.{layer}.*"));
+    blueprint.set_aside.extend(names.map(|name| aside(&name, "multi-token prediction")));
+}
+
 /// Newer files have the maps of the delta rule one after another and not by key head, those of the
 /// gate in a tensor of their own.
 fn delta_maps_apart(header: &GgufHeader, blueprint: &mut Blueprint) {
+    predictions_aside(header, blueprint);
     for (index, layer) in blueprint.layers.iter_mut().enumerate() {
         if !header.has_tensor(&format!("blk.{index}.attn_qkv.weight")) {
             continue;

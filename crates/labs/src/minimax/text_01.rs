@@ -9,7 +9,7 @@ use crate::rotation::Rotation;
 use crate::{Config, Result};
 use baimo_blueprint::{
     Block, Blueprint, Curve, Ffn, GateOrder, GatedNorm, Layer, Linear, Mixer, Norm, Projection,
-    Recurrent, Residual, RopeStyle, Skip, Softmax, Stream, Sublayer, Write,
+    Recurrent, Residual, RopeStyle, Sharing, Skip, Softmax, Stream, Sublayer, Write,
 };
 
 /// The norm inside linear attention has this eps whatever the configuration says.
@@ -142,6 +142,7 @@ fn lightning(c: &Config, index: usize, prefix: &str) -> Result<Mixer> {
     Ok(Mixer::Recurrent(Box::new(Recurrent {
         heads,
         key_heads: heads,
+        sharing: Sharing::Neighbours,
         k_dim: dim,
         v_dim: dim,
         q: stream(0),

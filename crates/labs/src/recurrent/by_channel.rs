@@ -5,7 +5,8 @@ use crate::Config;
 use crate::common::norm;
 use crate::error::Result;
 use baimo_blueprint::{
-    Curve, Decay, DecayForm, GateOrder, GatedNorm, Linear, Projection, Recurrent, Tensor, Write,
+    Curve, Decay, DecayForm, GateOrder, GatedNorm, Linear, Projection, Recurrent, Sharing, Tensor,
+    Write,
 };
 
 /// What tells one gated delta rule with a decay per channel from another.
@@ -38,6 +39,7 @@ pub fn by_channel(c: &Config, name: &str, parts: ByChannel) -> Result<Recurrent>
     Ok(Recurrent {
         heads,
         key_heads: heads,
+        sharing: Sharing::Neighbours,
         k_dim: dim,
         v_dim: dim,
         q: stream("q"),

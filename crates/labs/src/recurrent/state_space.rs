@@ -5,7 +5,7 @@ use crate::Config;
 use crate::error::Result;
 use baimo_blueprint::{
     Curve, Decay, DecayForm, Fold, GateOrder, GatedNorm, Linear, Norm, Projection, Recurrent,
-    Tensor, Write,
+    Sharing, Tensor, Write,
 };
 
 /// The sizes of a state space.
@@ -55,6 +55,7 @@ pub fn state_space(c: &Config, name: &str, parts: &StateSpace) -> Result<Recurre
     Ok(Recurrent {
         heads,
         key_heads: groups,
+        sharing: Sharing::Neighbours,
         k_dim: state,
         v_dim: dim,
         q: stream(values + keys, keys),

@@ -13,7 +13,7 @@ use baimo_kernels::activation::{Activation, activate, gated};
 use baimo_kernels::convolution::{Convolution, convolve};
 use baimo_kernels::norm::rms_norm_heads;
 use baimo_kernels::recurrence::{
-    Decays, Fed, Recurrence, Write, bounded_decays, decays, recur, steps,
+    Decays, Fed, Recurrence, Sharing, Write, bounded_decays, decays, recur, steps,
 };
 use baimo_kernels::{HeadLayout, Kernels, SlotSpan, SlotStore};
 use std::borrow::Cow;
@@ -135,6 +135,10 @@ impl Recurrent {
         let how = Recurrence {
             heads: shape.heads,
             key_heads: shape.key_heads,
+            sharing: match shape.sharing {
+                blueprint::Sharing::Neighbours => Sharing::Neighbours,
+                blueprint::Sharing::Turns => Sharing::Turns,
+            },
             k_dim: shape.k_dim,
             v_dim: shape.v_dim,
             scale: shape.scale,
