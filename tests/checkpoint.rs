@@ -1,9 +1,10 @@
-//! Writes a golden case's checkpoint: real safetensors files whose numbers are a pure function of
-//! each tensor's name (`golden/README.md`).
+//! Writes a golden case's checkpoint: real safetensors or GGUF files whose numbers are a pure
+//! function of each tensor's name (`golden/README.md`).
 
 use crate::golden::{self, Listed};
 use baimo_kernels::Format;
 use baimo_kernels::format::quantize;
+use baimo_weights::gguf::{self, Array, Kind};
 use baimo_weights::{Dtype, TensorInfo, safetensors};
 use serde_json::Value;
 use std::fs::File;
@@ -16,21 +17,61 @@ pub fn write(case: &str, folder: &Path) {
     std::fs::copy(config, folder.join("config.json")).expect("a config to copy");
     let path = folder.join("model.safetensors");
     let tensors = golden::tensors(case);
-    let infos: Vec<TensorInfo> = tensors
-        .iter()
-        .map(|tensor| TensorInfo {
-            name: tensor.name.clone(),
-            dtype: dtype(tensor),
-            shape: tensor.shape.clone(),
-            range: 0..0,
-        })
-        .collect();
+    let infos: Vec<TensorInfo> = tensors.iter().map(info).collect();
     let file = BufWriter::new(File::create(&path).expect("a file to write"));
     let mut writer = safetensors::Writer::new(file, &path, &infos).expect("a header");
     for tensor in &tensors {
         writer.push(&bytes(tensor)).expect("a tensor to write");
     }
     writer.finish().expect("a whole file");
+}
+
+/// Writes the GGUF file of a case: its header, without a vocabulary, and its tensors.
+pub fn write_gguf(case: &str, path: &Path) {
+    let header = golden::json(case, "header.json");
+    let header = header.as_object().expect("keys with values").iter();
+    let metadata: Vec<_> = header.map(|(key, value)| (key.clone(), typed(value))).collect();
+    let tensors = golden::tensors(case);
+    let all: Vec<_> = tensors.iter().map(|tensor| (info(tensor), bytes(tensor))).collect();
+    let all: Vec<_> = all.iter().map(|(info, bytes)| (info.clone(), &bytes[..])).collect();
+    gguf::write(path, &metadata, &all).expect("a whole file");
+}
+
+/// As converters write such a value: whole numbers and others in 32 bits.
+fn typed(value: &Value) -> gguf::Value {
+    let whole = |value: &Value| u32::try_from(value.as_u64().expect("whole")).expect("32 bits");
+    let float = |value: &Value| value.as_f64().expect("a number") as f32;
+    match value {
+        Value::Bool(value) => gguf::Value::Bool(*value),
+        Value::Number(number) if number.is_f64() => gguf::Value::F32(float(value)),
+        Value::Number(_) => gguf::Value::Unsigned(Kind::U32, u64::from(whole(value))),
+        Value::String(text) => gguf::Value::String(text.clone()),
+        Value::Array(list) => {
+            let (kind, bytes): (Kind, Vec<u8>) = match &list[0] {
+                Value::Bool(_) => {
+                    let bits = list.iter().map(|value| value.as_bool().expect("a truth value"));
+                    (Kind::Bool, bits.map(u8::from).collect())
+                }
+                Value::Number(number) if number.is_f64() => {
+                    (Kind::F32, list.iter().flat_map(|value| float(value).to_le_bytes()).collect())
+                }
+                _ => {
+                    (Kind::U32, list.iter().flat_map(|value| whole(value).to_le_bytes()).collect())
+                }
+            };
+            gguf::Value::Array(Array::Numbers(kind, bytes))
+        }
+        Value::Null | Value::Object(_) => panic!("GGUF has no {value}"),
+    }
+}
+
+fn info(tensor: &Listed) -> TensorInfo {
+    TensorInfo {
+        name: tensor.name.clone(),
+        dtype: dtype(tensor),
+        shape: tensor.shape.clone(),
+        range: 0..0,
+    }
 }
 
 fn dtype(tensor: &Listed) -> Dtype {
@@ -58,14 +99,18 @@ fn bytes(tensor: &Listed) -> Vec<u8> {
         Dtype::Weights(format) => format,
         other => return integers(tensor, other, random),
     };
-    let number = |key: &str| tensor.entry[key].as_f64().expect("a number") as f32;
-    let (offset, scale) = (number("offset"), number("scale"));
-    let values: Vec<f32> = random
-        .map(|x| {
-            let steps = (x >> 40) as i64 - (1 << 23);
-            offset + scale * (steps as f32 / (1 << 23) as f32)
-        })
-        .collect();
+    let float = |value: &Value| value.as_f64().expect("a number") as f32;
+    let values: Vec<f32> = match tensor.entry.get("values") {
+        Some(values) => values.as_array().expect("a list").iter().map(float).collect(),
+        None => {
+            let (offset, scale) = (float(&tensor.entry["offset"]), float(&tensor.entry["scale"]));
+            let number = |x: u64| {
+                let steps = (x >> 40) as i64 - (1 << 23);
+                offset + scale * (steps as f32 / (1 << 23) as f32)
+            };
+            random.map(number).collect()
+        }
+    };
     let mut bytes = vec![0; format.row_bytes(elements).expect("floats have no blocks")];
     quantize(format, &values, &mut bytes);
     bytes

@@ -23,16 +23,19 @@ pub struct Outcome {
     pub tokens: Vec<u32>,
 }
 
-/// Loads a case: from a safetensors folder written for it, or from its `model.gguf`.
+/// Loads a case: from its `model.gguf`, or from a GGUF file or safetensors folder written for it.
 pub fn load(case: &str, weights: Target) -> Runner {
     let gguf = golden::folder(case).join("model.gguf");
     let folder = tempfile::tempdir().expect("a folder for the checkpoint");
-    let path = match gguf.exists() {
-        true => gguf,
-        false => {
-            checkpoint::write(case, folder.path());
-            folder.path().to_owned()
-        }
+    let path = if gguf.exists() {
+        gguf
+    } else if golden::folder(case).join("header.json").exists() {
+        let path = folder.path().join("model.gguf");
+        checkpoint::write_gguf(case, &path);
+        path
+    } else {
+        checkpoint::write(case, folder.path());
+        folder.path().to_owned()
     };
     let source = Source::open(path.to_str().expect("a path in UTF-8"))
         .unwrap_or_else(|error| panic!("{case}: {error:#}"));
