@@ -6,6 +6,7 @@ mod written;
 mod broken;
 mod encoded;
 mod spoken;
+mod words;
 
 use baimo_blueprint::voice::Voice;
 use baimo_labs::voices::{self, VOICES};

@@ -277,4 +277,10 @@ pub const SPOKEN: &[Spoken] = &[
             "</tool_calls:opensource>"
         ),
     ),
+    Spoken::new(&QWEN_FIRST, "", "I look\n it up."),
+    Spoken::new(&INTERNLM_FIRST, "", "I look\n it up."),
+    Spoken::new(&BAICHUAN, "", "I look\n it up."),
+    Spoken::new(&XVERSE, "", "I look\n it up."),
+    Spoken::new(&ORION, "", "I look\n it up."),
+    Spoken::new(&TELECHAT, "", "I look\n it up."),
 ];

@@ -79,7 +79,8 @@ impl Source {
     /// # Errors
     /// Where there is none or it does not parse.
     pub fn template(&self) -> Result<Template> {
-        template_of(&self.path, self.metadata(), &self.blueprint.architecture)
+        let Blueprint { architecture, vocab, .. } = &self.blueprint;
+        template_of(&self.path, self.metadata(), architecture, *vocab as u64)
     }
 
     /// How it speaks, which its architecture and its chat template tell; `None` where that is not
@@ -137,9 +138,11 @@ pub fn template(model: &str) -> Result<Template> {
     let path = locate(model)?;
     if path.is_dir() {
         let config = read_json(&path.join("config.json")).unwrap_or_default();
-        return template_of(&path, None, config["architectures"][0].as_str().unwrap_or_default());
+        let architecture = config["architectures"][0].as_str().unwrap_or_default();
+        let vocab = config["vocab_size"].as_u64().unwrap_or_default();
+        return template_of(&path, None, architecture, vocab);
     }
-    template_of(&path, Some(metadata_of(&Checkpoint::open(&path)?)?), "")
+    template_of(&path, Some(metadata_of(&Checkpoint::open(&path)?)?), "", 0)
 }
 
 /// From the metadata of a GGUF file, else from the files of a folder.
@@ -150,8 +153,14 @@ fn tokenizer_of(path: &Path, metadata: Option<&Metadata>) -> Result<Tokenizer> {
     })
 }
 
-/// Likewise; else the one that the architecture's first voice has.
-fn template_of(path: &Path, metadata: Option<&Metadata>, architecture: &str) -> Result<Template> {
+/// Likewise; else the one that the architecture's first voice has, which may ask for the size of
+/// the vocabulary.
+fn template_of(
+    path: &Path,
+    metadata: Option<&Metadata>,
+    architecture: &str,
+    vocab: u64,
+) -> Result<Template> {
     let own = match metadata {
         Some(metadata) => Template::from_gguf(&vocabulary(metadata)?),
         None => Template::from_folder(path),
@@ -160,7 +169,8 @@ fn template_of(path: &Path, metadata: Option<&Metadata>, architecture: &str) -> 
     match own {
         Err(baimo_text::Error::NoTemplate { name, available }) => match ours() {
             Some(source) => {
-                Ok(Template::new([(name, source.to_owned())].into(), Default::default())?)
+                let variables = [("vocab_size".to_owned(), vocab.to_string())];
+                Ok(Template::new([(name, source.to_owned())].into(), variables.into())?)
             }
             None => Err(baimo_text::Error::NoTemplate { name, available }.into()),
         },

@@ -11,7 +11,7 @@ use crate::common::{decoder, dense, pre_norm};
 use crate::fused;
 use crate::gguf::fused::{BAICHUAN_ALL, BAICHUAN_FIRST};
 use crate::rotation::Rotation;
-use crate::{Config, Family, Lab, Result};
+use crate::{Config, Family, Lab, Result, voices};
 use baimo_blueprint::{Alibi, Blueprint, Fold, Mixer, RopeStyle, Softmax};
 
 /// Baichuan's models.
@@ -32,7 +32,7 @@ pub const BAICHUAN: Lab = Lab {
             models: "Baichuan-13B, Baichuan2-7B/13B",
             blueprint: Some(later),
             gguf: Some(BAICHUAN_ALL),
-            voices: &[],
+            voices: &[&voices::BAICHUAN],
         },
         Family {
             architecture: "Qwen2ForCausalLM",

@@ -25,7 +25,7 @@ pub const INTERNLM: Lab = Lab {
             models: "InternLM-7B/20B",
             blueprint: Some(internlm),
             gguf: None,
-            voices: &[&voices::INTERNLM, &voices::HERMES_SWITCHED],
+            voices: &[&voices::INTERNLM_FIRST],
         },
         Family {
             architecture: "InternLM2ForCausalLM",

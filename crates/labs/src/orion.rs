@@ -9,7 +9,7 @@
 use crate::attention::{head_dim, softmax};
 use crate::common::{Frame, dense, frame};
 use crate::gguf::families;
-use crate::{Config, Family, Lab, Result};
+use crate::{Config, Family, Lab, Result, voices};
 use baimo_blueprint::{Blueprint, Layer, Mixer, Norm};
 
 /// OrionStar's models.
@@ -22,7 +22,7 @@ pub const ORION: Lab = Lab {
         models: "Orion-14B",
         blueprint: Some(orion),
         gguf: Some(families::ORION),
-        voices: &[],
+        voices: &[&voices::ORION],
     }],
 };
 

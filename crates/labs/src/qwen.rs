@@ -32,7 +32,7 @@ pub const QWEN: Lab = Lab {
             models: "Qwen-1.8B/7B/14B/72B",
             blueprint: Some(first::first),
             gguf: Some(QWEN_FIRST),
-            voices: &[],
+            voices: &[&voices::QWEN_FIRST],
         },
         Family {
             architecture: "Qwen2ForCausalLM",

@@ -25,7 +25,7 @@ pub const TELECHAT: Lab = Lab {
             models: "TeleChat-7B/12B",
             blueprint: Some(telechat),
             gguf: None,
-            voices: &[],
+            voices: &[&voices::TELECHAT],
         },
         Family {
             architecture: "TeleChat2ForCausalLM",

@@ -8,7 +8,7 @@
 use crate::attention::{biased, head_dim, softmax};
 use crate::common::{decoder, pre_norm, swiglu};
 use crate::experts::{ExpertKeys, PROJ, experts_of, sum_floor};
-use crate::{Config, Family, Lab, Result, llama};
+use crate::{Config, Family, Lab, Result, llama, voices};
 use baimo_blueprint::{Blueprint, Ffn, Linear, Mixer, Shared};
 
 /// XVERSE's models.
@@ -21,7 +21,7 @@ pub const XVERSE: Lab = Lab {
         models: "XVERSE-7B/13B/65B, XVERSE-MoE-A4.2B/A36B",
         blueprint: Some(xverse),
         gguf: None,
-        voices: &[],
+        voices: &[&voices::XVERSE],
     }],
 };
 

@@ -5,11 +5,13 @@ mod json;
 mod markup;
 mod pairs;
 mod sections;
+mod words;
 
 pub use json::*;
 pub use markup::*;
 pub use pairs::*;
 pub use sections::*;
+pub use words::*;
 
 use crate::LABS;
 pub use baimo_blueprint::voice::Switch;
@@ -57,6 +59,12 @@ pub const VOICES: &[&Voice] = &[
     &HERMES,
     &THINKING_SWITCHED,
     &THINKING,
+    &QWEN_FIRST,
+    &INTERNLM_FIRST,
+    &BAICHUAN,
+    &XVERSE,
+    &ORION,
+    &TELECHAT,
 ];
 
 /// Function tags, with and without thoughts.
