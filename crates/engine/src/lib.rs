@@ -17,7 +17,8 @@ pub use sampler::Sampling;
 pub use scheduler::{Limits, Scheduler, Step, Work};
 
 pub use baimo_model::{
-    Batch, KvElement, LOOKBACK, Logits, Opening, Options, PAGE_POSITIONS, Prefix, Runner, Span,
+    Batch, KvElement, LOOKBACK, Logits, Opening, Options, PAGE_POSITIONS, Prefix, PrefixEnd,
+    Runner, Span,
 };
 
 /// What the engine drives: a model with its caches.

@@ -2,8 +2,8 @@
 //!
 //! | family     | mixer                                     | ffn                         |
 //! |------------|-------------------------------------------|-----------------------------|
-//! | ChatGLM    | softmax, the prompt in both directions,   | without gate                |
-//! |            | one rope in it, one behind it             |                             |
+//! | GLM-130B   | softmax, the prompt in both directions    | dense, gelu                 |
+//! | ChatGLM    | the same, a second rope behind the prompt | without gate                |
 //! | ChatGLM2   | softmax, GQA, interleaved rope, half head | dense, gate and up fused    |
 //! | GLM-4      | softmax, GQA, interleaved rope, half head | dense, gate and up fused    |
 //! | GLM-4-0414 | as GLM-4, sandwich norms                  | as GLM-4, sandwich norms    |
@@ -35,6 +35,13 @@ pub const GLM: Lab = Lab {
     hanzi: "智谱",
     house: "Zhipu, Z.ai",
     families: &[
+        Family {
+            architecture: "GLM130BForConditionalGeneration",
+            models: "GLM-130B",
+            blueprint: Some(first::glm_130b),
+            gguf: None,
+            voices: &[],
+        },
         Family {
             architecture: "ChatGLMModel",
             models: "ChatGLM-6B, ChatGLM2-6B, ChatGLM3-6B, CodeGeeX2, glm-4-9b",

@@ -26,7 +26,7 @@ pub use load::Progress;
 pub use opening::Opening;
 pub use runner::{Options, Runner};
 
-pub use baimo_blueprint::Prefix;
+pub use baimo_blueprint::{Prefix, PrefixEnd};
 pub use baimo_kernels::attention::KvElement;
 
 /// How many tokens before its first row a span tells, where there are so many: what embeddings of

@@ -3,6 +3,7 @@
 
 mod endings;
 mod order;
+mod prefix;
 mod remembering;
 
 use baimo_engine::{Engine, EventKind, Limits, PAGE_POSITIONS, Request, RequestId, Sampling};
