@@ -10,8 +10,7 @@
 //! | GLM-4.5    | softmax, GQA, half-split rope, half head, | dense first, then sigmoid   |
 //! |            | q and k norms optional                    | experts, bias, a shared FFN |
 //! | GLM-Flash  | latent, as DeepSeek-V3                    | as GLM-4.5                  |
-//! | GLM-5      | latent, positions by an indexer that some | as GLM-4.5                  |
-//! |            | layers share                              |                             |
+//! | GLM-5      | latent, positions by a shared indexer     | as GLM-4.5                  |
 
 mod chatglm;
 mod first;
