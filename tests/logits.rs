@@ -103,9 +103,13 @@ fn a_cut_prompt_and_company_change_no_bit() {
     }
 }
 
-/// The mean divergence from f32 that rounding weights to 8 bits may cost a case: these are random
-/// models of two layers, whose experts change sides more easily than a trained model's.
+/// The divergence from f32 that rounding weights to 8 bits may cost a case, on the mean over all
+/// positions. Nearly all of it is in single positions where a random model's choice of an expert or
+/// of positions was close and falls the other way, whichever maps are kept in f32.
 const DIVERGENCE: f64 = 0.2;
+
+/// The same of half of the positions.
+const MEDIAN_DIVERGENCE: f64 = 0.08;
 
 #[test]
 fn every_case_in_q8_0_stays_close_to_itself_in_f32() {
@@ -118,9 +122,12 @@ fn every_case_in_q8_0_stays_close_to_itself_in_f32() {
         };
         let (exact, rounded) = (all(Target::F32), all(Target::Q8_0));
         let rows = exact.values().zip(rounded.values());
-        let mean = rows.map(|(p, q)| divergence(p, q)).sum::<f64>() / exact.len() as f64;
-        println!("{:24} mean divergence of q8_0 {mean:.6}", golden.case);
+        let mut all: Vec<f64> = rows.map(|(p, q)| divergence(p, q)).collect();
+        all.sort_by(f64::total_cmp);
+        let (mean, median) = (all.iter().sum::<f64>() / all.len() as f64, all[all.len() / 2]);
+        println!("{:24} divergence of q8_0: mean {mean:.6}, median {median:.6}", golden.case);
         assert!(mean < DIVERGENCE, "{}: {mean}", golden.case);
+        assert!(median < MEDIAN_DIVERGENCE, "{}: {median}", golden.case);
     }
 }
 

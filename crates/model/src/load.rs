@@ -176,7 +176,7 @@ impl Loader<'_, '_> {
                         order: norm.order,
                     }),
                 },
-                gate: shape.gate.as_ref().map(|gate| self.linear(gate)).transpose()?,
+                gate: self.gate(&shape.gate, shape.heads)?,
                 sinks: self.vector(&shape.sinks)?,
                 bias: shape.bias.as_ref().map(|bias| self.bias(bias)).transpose()?,
                 slopes: shape.alibi.map(|alibi| alibi.slopes(shape.heads)),
@@ -265,6 +265,20 @@ impl Loader<'_, '_> {
 
     fn linear(&mut self, map: &blueprint::Linear) -> Result<Linear, Error> {
         self.linear_as(map, Role::Linear)
+    }
+
+    fn gate(
+        &mut self,
+        gate: &Option<blueprint::Linear>,
+        heads: usize,
+    ) -> Result<Option<Linear>, Error> {
+        gate.as_ref().map(|gate| self.by_head(gate, heads)).transpose()
+    }
+
+    /// A map from the residual stream to one number for each of `heads`, or to more.
+    fn by_head(&mut self, map: &blueprint::Linear, heads: usize) -> Result<Linear, Error> {
+        let role = if map.outputs() == heads { Role::Router } else { Role::Linear };
+        self.linear_as(map, role)
     }
 
     fn linear_as(&mut self, map: &blueprint::Linear, role: Role) -> Result<Linear, Error> {

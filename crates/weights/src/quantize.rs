@@ -72,7 +72,8 @@ pub enum Role {
     /// The map to logits (and the embedding table, where the two are one): its errors reach the
     /// logits unaveraged.
     Output,
-    /// A router: small, and a wrong choice of expert is a large error.
+    /// A router, or another map to one number for each head or expert: small, and its errors choose
+    /// wrongly or add up in a state.
     Router,
     /// Norms and biases.
     Vector,

@@ -28,7 +28,7 @@ impl Loader<'_, '_> {
             v_up: self.heads(&shape.v_up)?,
             o: self.linear(&shape.o)?,
             rope_norm: shape.rope_norm.as_ref().map(|norm| self.norm(norm)).transpose()?,
-            gate: shape.gate.as_ref().map(|gate| self.linear(gate)).transpose()?,
+            gate: self.gate(&shape.gate, shape.heads)?,
             choice: self.choice(&shape.choice, state + 1)?,
             rotation: shape.rope.as_ref().map(|rope| self.rotations.index(rope)),
             state,

@@ -37,12 +37,12 @@ impl Loader<'_, '_> {
             decay: self.decay(shape)?,
             delta: match &shape.write {
                 Write::Value | Write::Step => None,
-                Write::Delta(map) => Some(self.linear(map)?),
+                Write::Delta(map) => Some(self.by_head(map, shape.heads)?),
             },
             skip: self.vector(&shape.skip)?,
             norm: GatedNorm {
                 norm: self.norm(&shape.norm.norm)?,
-                gate: self.projection(&shape.norm.gate)?,
+                gate: self.projection(&shape.norm.gate, shape.heads)?,
                 activation: activation(shape.norm.curve),
                 order: shape.norm.order,
             },
@@ -81,16 +81,20 @@ impl Loader<'_, '_> {
         let of_heads = self.claims.floats(log_rates)?;
         let rates = of_heads.iter().flat_map(|log_rate| std::iter::repeat_n(log_rate.exp(), each));
         Ok(Decay::Learned {
-            map: self.projection(map)?,
+            map: self.projection(map, shape.heads)?,
             bias: self.claims.floats(bias)?,
             rates: rates.collect(),
             form: *form,
         })
     }
 
-    fn projection(&mut self, map: &blueprint::Projection) -> Result<Projection, Error> {
+    fn projection(
+        &mut self,
+        map: &blueprint::Projection,
+        heads: usize,
+    ) -> Result<Projection, Error> {
         Ok(match map {
-            blueprint::Projection::Direct(map) => Projection::Direct(self.linear(map)?),
+            blueprint::Projection::Direct(map) => Projection::Direct(self.by_head(map, heads)?),
             blueprint::Projection::LowRank { down, up } => {
                 Projection::LowRank { down: self.linear(down)?, up: self.linear(up)? }
             }
