@@ -22,6 +22,7 @@ from safetensors import safe_open
 import checkpoint
 import packed
 import references
+import translations
 
 
 # What families call their embedding table, their head and the map of a router.
@@ -39,6 +40,7 @@ def saved_shapes(case):
     config.pop("quantization_config", None)
     if references.find(config["architectures"][0]):
         return references.shapes(config)
+    released, config = config, translations.translated(config)
     model_class = getattr(transformers, config["architectures"][0])
     with tempfile.TemporaryDirectory() as folder:
         config["model_type"] = model_class.config_class.model_type
@@ -46,7 +48,8 @@ def saved_shapes(case):
         settings = model_class.config_class.from_pretrained(folder)
         model_class(settings).to(torch.float32).save_pretrained(folder)
         with safe_open(Path(folder) / "model.safetensors", "np") as file:
-            return {name: file.get_slice(name).get_shape() for name in sorted(file.keys())}
+            names = [name for name in sorted(file.keys()) if translations.is_run(released, name)]
+            return {name: file.get_slice(name).get_shape() for name in names}
 
 
 def spread(name, shape):

@@ -27,12 +27,12 @@ def attention(c, w, x, prefix, angle, norms):
     return d.linear(mixed, w, f"{name}.dense", hidden, c.get("use_bias", False))
 
 
-def mixture(c, w, x, name, chosen, weights):
+def mixture(c, w, x, name, chosen, weights, expert=d.swiglu, shared=d.swiglu):
     width = c["moe_intermediate_size"]
-    outputs = [d.swiglu(x, w, f"{name}.experts.{e}", width) for e in range(c["num_experts"])]
+    outputs = [expert(x, w, f"{name}.experts.{e}", width) for e in range(c["num_experts"])]
     y = d.mixture(chosen, weights, outputs)
     if c["num_shared_experts"]:
-        y = y + d.swiglu(x, w, f"{name}.shared_experts", width * c["num_shared_experts"])
+        y = y + shared(x, w, f"{name}.shared_experts", width * c["num_shared_experts"])
     return y
 
 
@@ -44,7 +44,7 @@ def softmax_experts(c, w, x, name):
     return mixture(c, w, x, name, chosen, weights)
 
 
-def sigmoid_experts(c, w, x, name):
+def sigmoid_experts(c, w, x, name, **ffns):
     count, groups = c["num_experts"], c["n_group"]
     scores = torch.sigmoid(d.linear(x, w, f"{name}.gate", count))
     biased = scores + w(f"{name}.gate.expert_bias", count)
@@ -55,7 +55,7 @@ def sigmoid_experts(c, w, x, name):
     weights = scores.gather(1, chosen)
     if c["num_experts_per_tok"] > 1:
         weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
-    return mixture(c, w, x, name, chosen, weights * c["routed_scaling_factor"])
+    return mixture(c, w, x, name, chosen, weights * c["routed_scaling_factor"], **ffns)
 
 
 def decoder(c, w, ids, partial, norms, experts):

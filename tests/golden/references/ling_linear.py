@@ -53,9 +53,9 @@ def linear_attention(c, w, x, prefix, layer, angle):
     return d.linear(read * gate, w, f"{name}.dense", hidden, c.get("use_bias", False))
 
 
-def latent_attention(c, w, x, prefix, angle):
+def latent_attention(c, w, x, prefix, angle, gated=False):
     heads, nope, rope = c["num_attention_heads"], c["qk_nope_head_dim"], c["qk_rope_head_dim"]
-    value, latent, rank = c["v_head_dim"], c["kv_lora_rank"], c["q_lora_rank"]
+    value, latent, rank = c["v_head_dim"], c["kv_lora_rank"], c.get("q_lora_rank")
     name = f"{prefix}.attention"
     if rank is None:
         q = d.linear(x, w, f"{name}.q_proj", heads * (nope + rope))
@@ -71,6 +71,9 @@ def latent_attention(c, w, x, prefix, angle):
     k_rope = d.rope_pairs(kv[None, :, latent:], angle).expand(heads, x.shape[0], rope)
     q = torch.cat([q_nope, d.rope_pairs(q_rope, angle)], -1)
     mixed = d.attention(q, torch.cat([k_nope, k_rope], -1), v)
+    if gated:
+        gate = torch.sigmoid(d.linear(x, w, f"{name}.g_proj", heads))
+        mixed = mixed * gate.repeat_interleave(value, -1)
     return d.linear(mixed, w, f"{name}.dense", c["hidden_size"])
 
 
