@@ -33,7 +33,11 @@ fn agrees_with_a_peer(line: &str) -> Option<String> {
     let cases = golden::cases().into_iter().filter(|case| name.starts_with(case.as_str()));
     let case = cases.max_by_key(String::len).filter(|_| apart < APART_MAX)?;
     let config = golden::json(&case, "config.json");
-    config["architectures"][0].as_str().map(str::to_owned)
+    let architecture = config["architectures"][0].as_str()?;
+    let mut families = LABS.iter().flat_map(|lab| lab.families);
+    let is_read =
+        families.any(|family| family.architecture == architecture && family.gguf.is_some());
+    is_read.then(|| architecture.to_owned())
 }
 
 /// For each architecture: the references its golden cases come from, llama.cpp where the table of

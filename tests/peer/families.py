@@ -26,7 +26,8 @@ STEPS = 64
 LENGTHS = [1, 2, 7, 24]
 SQUARE = {"linear_value_head_dim": 8}
 # Cases that llama.cpp asks for: another case with other configuration keys, and more layers, made
-# by repeating the last. Its sizes tell it models apart, and it does not read every key.
+# by repeating the last, or the layers of a list. Its sizes tell it models apart, and it does not
+# read every key.
 VARIANTS = {
     # No query rank: "lite" models, which it knows by their number of layers.
     "deepseek_v2_lite": ("deepseek_v2", {"q_lora_rank": None}, 27),
@@ -62,6 +63,20 @@ VARIANTS = {
     # It tells linear biases by the number of layers.
     "baichuan_7b_32": ("baichuan_7b", {}, 32),
     "baichuan_13b_40": ("baichuan_13b", {}, 40),
+    # As the lab released it: other keys than transformers has, layers of one kind but each eighth.
+    "minimax_text_01_eighth": ("minimax", {
+        "architectures": ["MiniMaxText01ForCausalLM"], "model_type": "minimax_text_01",
+        "layer_types": None, "attn_type_list": [0] * 7 + [1], "postnorm": True,
+        "rotary_dim": 8, "rms_norm_eps": 1e-6, **{
+            f"layernorm_{block}_{factor}": value
+            for block in ["full_attention", "linear_attention", "mlp"]
+            for factor, value in [("alpha", 3.5565588200778455), ("beta", 1.0)]},
+    }, [0, 1, 2, 0, 1, 2, 0, 3]),
+    "ling_3_published": ("bailing_hybrid", {
+        "architectures": ["BailingMoeV3ForCausalLM"], "model_type": "as_published",
+        "no_kda_lora": True,
+        "gated_attention_proj_granularity_type": "head_wise",
+        "moe_shared_expert_intermediate_size": 24}, None),
     # Its converter forgets the order of the rows for biases, which no release has.
     "minicpm_unbiased": ("minicpm", {"attention_bias": False}, None),
     # Files do not say the length the divisors begin at; both then take the whole context.
@@ -154,6 +169,8 @@ def convert(folder, target):
         joined = folder.name.endswith(JOINED)
         model = model_class(folder, gguf.LlamaFileType.ALL_F32, target, fuse_qkv=joined)
         model.set_vocab = lambda: write_toy_vocabulary(model)
+        # Looks at a tokenizer.
+        model._get_suppress_tokens = lambda: None
         if model.model_arch == gguf.MODEL_ARCH.BAICHUAN:
             end_recursion(model)
         model.write()
@@ -186,7 +203,9 @@ def write_checkpoint(case, folder):
     if case == "step3p5":
         config = config["text_config"]
         tensors = {name: values for name, values in tensors.items() if "vi" not in name[:4]}
-    if layers:
+    if isinstance(layers, list):
+        tensors = chosen_layers(config, tensors, layers)
+    elif layers:
         repeat_layers(config, tensors, layers)
     for key, value in changes.items():
         is_part = isinstance(value, dict) and isinstance(config.get(key), dict)
@@ -218,6 +237,18 @@ def repeat_layers(config, tensors, count):
             copy = tensors[name] * numpy.float32(1 + 0.01 * (index - last))
             tensors[f"model.layers.{index}.{name.removeprefix(start)}"] = copy
     config["num_hidden_layers"] = count
+
+
+def chosen_layers(config, tensors, layers):
+    """The tensors with these layers in this order, a little different each."""
+    chosen = {name: values for name, values in tensors.items() if ".layers." not in name}
+    for index, layer in enumerate(layers):
+        start = f"model.layers.{layer}."
+        for name in [name for name in tensors if name.startswith(start)]:
+            copy = tensors[name] * numpy.float32(1 + 0.01 * index)
+            chosen[f"model.layers.{index}.{name.removeprefix(start)}"] = copy
+    config["num_hidden_layers"] = len(layers)
+    return chosen
 
 
 def golden(case):

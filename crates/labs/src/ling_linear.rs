@@ -12,6 +12,7 @@ mod third;
 use crate::attention::{head_dim, softmax};
 use crate::common::{decoder, norm, pre_norm, swiglu, with_prediction_layers, word_embedded};
 use crate::experts::{first_dense, group_limit, sigmoid_balanced, sum_floor};
+use crate::gguf::hybrid::LING3;
 use crate::latent::{latent, rope_style};
 use crate::recurrent::{fixed_decay, heads};
 use crate::rotation::Rotation;
@@ -46,7 +47,7 @@ pub const LING_LINEAR: Lab = Lab {
             architecture: "BailingMoeV3ForCausalLM",
             models: "Ling-3.0-tiny, Ling-3.0-flash",
             blueprint: Some(third::third),
-            gguf: None,
+            gguf: Some(LING3),
             voices: &[],
         },
         Family {

@@ -12,8 +12,9 @@ use crate::attention::softmax;
 use crate::common::{aside, decoder, norm, pre_norm};
 use crate::experts::{ExpertKeys, experts_of, sigmoid_balanced};
 use crate::gguf::families::MINIMAX_M2;
+use crate::gguf::hybrid::MINIMAX_01;
 use crate::rotation::Rotation;
-use crate::{Config, Family, Lab, Result, voices};
+use crate::{Config, Family, Gguf, Lab, Result, voices};
 use baimo_blueprint::{Blueprint, Ffn, Mixer, NormOrder, QkNorm, RopeStyle, Softmax};
 
 /// MiniMax's models.
@@ -26,7 +27,7 @@ pub const MINIMAX: Lab = Lab {
             architecture: "MiniMaxText01ForCausalLM",
             models: "MiniMax-Text-01",
             blueprint: Some(text_01::text_01),
-            gguf: None,
+            gguf: Some(MINIMAX_01),
             voices: &[&voices::MINIMAX_M1],
         },
         Family {
@@ -40,7 +41,7 @@ pub const MINIMAX: Lab = Lab {
             architecture: "MiniMaxM1ForCausalLM",
             models: "MiniMax-M1-40k, M1-80k",
             blueprint: Some(text_01::text_01),
-            gguf: None,
+            gguf: Some(Gguf::read_as("minimax-01")),
             voices: &[&voices::MINIMAX_M1],
         },
         Family {

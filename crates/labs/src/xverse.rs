@@ -8,7 +8,7 @@
 use crate::attention::{biased, head_dim, softmax};
 use crate::common::{decoder, pre_norm, swiglu};
 use crate::experts::{ExpertKeys, PROJ, experts_of, sum_floor};
-use crate::{Config, Family, Lab, Result, llama, voices};
+use crate::{Config, Family, Gguf, Lab, Result, llama, voices};
 use baimo_blueprint::{Blueprint, Ffn, Linear, Mixer, Shared};
 
 /// XVERSE's models.
@@ -20,7 +20,7 @@ pub const XVERSE: Lab = Lab {
         architecture: "XverseForCausalLM",
         models: "XVERSE-7B/13B/65B, XVERSE-MoE-A4.2B/A36B",
         blueprint: Some(xverse),
-        gguf: None,
+        gguf: Some(Gguf { interleaved_qk: true, ..Gguf::plain("xverse") }),
         voices: &[&voices::XVERSE],
     }],
 };

@@ -141,10 +141,11 @@ impl<'a> Claims<'a> {
         match self.checkpoint.find(&wanted.name) {
             Some(found) if self.checkpoint.metadata().is_some() => {
                 let name = &self.checkpoint.info(found.index).name;
-                if names::is_negative_rate(name) && !folds::logarithms_of_rates(&mut values) {
+                if names::is_rate(name) && !folds::logarithms_of_rates(&mut values) {
                     let subject = format!("tensor {}", quoted(name));
-                    let found = "a number that is not below zero";
-                    let report = Report::new(self.checkpoint.path(), subject, found, "-exp(A_log)");
+                    let found = "zero, or numbers of both signs";
+                    let wanted = "-exp(A_log) or exp(A_log)";
+                    let report = Report::new(self.checkpoint.path(), subject, found, wanted);
                     return Err(report.mismatch());
                 }
             }

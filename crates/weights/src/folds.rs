@@ -19,10 +19,12 @@ pub(crate) fn as_stored(tensor: Tensor<'_>) -> Result<RowSource<'_>, Error> {
     Ok(RowSource::new(tensor))
 }
 
-/// `ln(-x)` of each number; whether all are below zero.
+/// `ln(|x|)` of each number; whether all are below zero, or all above.
 pub(crate) fn logarithms_of_rates(values: &mut [f32]) -> bool {
-    values.iter_mut().for_each(|value| *value = (-*value).ln());
-    values.iter().all(|value| value.is_finite())
+    let same = |value: &f32| value.signum() == values[0].signum();
+    let one_sign = values.iter().all(same);
+    values.iter_mut().for_each(|value| *value = value.abs().ln());
+    one_sign && values.iter().all(|value| value.is_finite())
 }
 
 /// A tensor of the blueprint's stored shape, folded.

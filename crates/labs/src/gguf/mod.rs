@@ -4,6 +4,7 @@
 mod config;
 pub(crate) mod families;
 pub(crate) mod fused;
+pub(crate) mod hybrid;
 mod joined;
 pub(crate) mod recurrent;
 pub(crate) mod windowed;

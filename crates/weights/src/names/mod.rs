@@ -7,7 +7,7 @@
 mod table;
 
 use table::{
-    ENDINGS, EXPERTS, FUSED, FUSED_STACK, GATED, LAYER, LAYER_WHOLE, LAYERS, OUTSIDE,
+    ENDINGS, EXPERTS, FUSED, FUSED_STACK, GATED, LAYER, LAYER_WHOLE, LAYERS, MIXER, OUTSIDE,
     SHARED_EXPERT, SPLIT,
 };
 
@@ -40,10 +40,11 @@ pub fn gguf_candidates(hub_name: &str) -> Vec<Candidate> {
     let Some((layer, name)) = split_hub_layer(hub_name) else {
         return targets(OUTSIDE, stem).map(|name| whole(format!("{name}{ending}"))).collect();
     };
-    let exact = targets(LAYER_WHOLE, name).map(|name| whole(format!("blk.{layer}.{name}")));
-    let mut all: Vec<Candidate> = exact.collect();
+    let mut all = in_layer(layer, name);
+    if let Some(usual) = usual_name(name) {
+        all.extend(in_layer(layer, &usual));
+    }
     let (stem, ending) = split_ending(name);
-    all.extend(targets(LAYER, stem).map(|name| whole(format!("blk.{layer}.{name}{ending}"))));
     for folder in SHARED_EXPERT {
         let map = stem.strip_prefix(folder).and_then(|rest| rest.strip_prefix('.'));
         for map in map.into_iter().flat_map(|map| targets(GATED, map)) {
@@ -58,12 +59,27 @@ pub fn gguf_candidates(hub_name: &str) -> Vec<Candidate> {
     all
 }
 
+fn in_layer(layer: &str, name: &str) -> Vec<Candidate> {
+    let whole = |name: String| Candidate { name: format!("blk.{layer}.{name}"), part: Part::Whole };
+    let exact = targets(LAYER_WHOLE, name).map(|name| whole(name.to_string()));
+    let (stem, ending) = split_ending(name);
+    exact.chain(targets(LAYER, stem).map(|name| whole(format!("{name}{ending}")))).collect()
+}
+
+/// The name within a layer with its mixer called as most do, where it is not.
+fn usual_name(name: &str) -> Option<String> {
+    let [own, usual] = MIXER;
+    Some(format!("{usual}{}", name.strip_prefix(own)?))
+}
+
 /// The hub name of a part of a tensor that converters split: the first part, the last, or the one
 /// between.
 pub fn part_of_split(hub_name: &str, is_first: bool, is_last: bool) -> Option<String> {
     let (_, name) = split_hub_layer(hub_name)?;
     let (stem, ending) = split_ending(name);
-    let (_, parts) = SPLIT.iter().find(|(whole, _)| *whole == stem)?;
+    let usual = usual_name(stem);
+    let is_it = |whole: &str| whole == stem || usual.as_deref() == Some(whole);
+    let (_, parts) = SPLIT.iter().find(|(whole, _)| is_it(whole))?;
     let part = match (is_first, is_last) {
         (true, _) => parts.first(),
         (false, true) => parts.last(),
@@ -98,8 +114,9 @@ pub fn hub_candidates(hub_name: &str) -> Vec<Candidate> {
     all
 }
 
-/// Whether a GGUF tensor holds `-exp(x)` where the hub's holds `x`: the rates of a state's decay.
-pub fn is_negative_rate(gguf_name: &str) -> bool {
+/// Whether a GGUF tensor holds `-exp(x)` or `exp(x)` where the hub's holds `x`: the rates of a
+/// state's decay.
+pub fn is_rate(gguf_name: &str) -> bool {
     gguf_name.ends_with(".ssm_a")
 }
 

@@ -11,6 +11,9 @@ pub(super) const LAYERS: &[&str] = &[
     "backbone.layers.",
 ];
 
+/// What some call the folder of a mixer's maps, and what most do.
+pub(super) const MIXER: [&str; 2] = ["attention.", "self_attn."];
+
 /// Names outside layers, without `.weight`.
 pub(super) const OUTSIDE: &[(&str, &str)] = &[
     ("model.embed_tokens", "token_embd"),
@@ -65,6 +68,9 @@ pub(super) const LAYER: &[(&str, &str)] = &[
     ("attn.c_proj", "attn_output"),
     ("self_attn.out_proj", "attn_output"),
     ("self_attn.g_proj", "attn_gate"),
+    ("self_attn.g_proj", "ssm_g_a"),
+    ("self_attn.output_gate", "attn_gate"),
+    ("self_attn.norm", "attn_norm_2"),
     ("self_attn.q_norm", "attn_q_norm"),
     ("self_attn.query_layernorm", "attn_q_norm"),
     ("attention.query_layernorm", "attn_q_norm"),
@@ -121,6 +127,7 @@ pub(super) const LAYER: &[(&str, &str)] = &[
     ("self_attn.k_conv1d", "ssm_conv1d_k"),
     ("self_attn.v_conv1d", "ssm_conv1d_v"),
     ("self_attn.f_a_proj", "ssm_f_a"),
+    ("self_attn.f_proj", "ssm_f_a"),
     ("self_attn.f_b_proj", "ssm_f_b"),
     ("self_attn.g_a_proj", "ssm_g_a"),
     ("self_attn.g_b_proj", "ssm_g_b"),
