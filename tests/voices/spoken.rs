@@ -277,6 +277,9 @@ pub const SPOKEN: &[Spoken] = &[
             "</tool_calls:opensource>"
         ),
     ),
+    Spoken::new(&MINICPM_4, "", concat!("I look\n it up.", python!())),
+    Spoken::new(&MINICPM_41, "", thought!(python!())),
+    Spoken::new(&MINICPM_3, "", thought!("<|thought_start|>", "<|thought_end|>", python!())),
     Spoken::new(&QWEN_FIRST, "", "I look\n it up."),
     Spoken::new(&INTERNLM_FIRST, "", "I look\n it up."),
     Spoken::new(&BAICHUAN, "", "I look\n it up."),

@@ -209,6 +209,13 @@ macro_rules! kimi {
     };
 }
 
+macro_rules! python {
+    () => {
+        "\n<|tool_call_start|>\n```python\nget_weather(city=\"北京\\n<b>\\\"x\\\"\", days=3, \
+         units={'wind': ['m/s']})\nping()\n```\n<|tool_call_end|>"
+    };
+}
+
 macro_rules! bare {
     () => {
         concat!("<|assistant|>get_weather\n", weather!(), "<|assistant|>ping\n{}")

@@ -34,7 +34,7 @@ impl Voice {
         all.extend(self.answer.iter().flat_map(both));
         match &self.calls {
             None | Some(Calls::Bare) => {}
-            Some(Calls::Json(tags)) => all.extend(both(tags)),
+            Some(Calls::Json(tags) | Calls::Python(tags)) => all.extend(both(tags)),
             Some(Calls::Named(named)) => {
                 all.extend(named.section.iter().flat_map(both));
                 all.extend(named.head.tags());
@@ -99,6 +99,9 @@ pub enum Calls {
     Json(Tags),
     /// The name stands in markup, the arguments follow it.
     Named(Named),
+    /// `name(key="value", ..)` as Python writes it, between tags, in a code block or not: one or
+    /// several.
+    Python(Tags),
     /// Nothing but a tool's name on a line and its arguments as JSON after it, where words would
     /// begin.
     Bare,

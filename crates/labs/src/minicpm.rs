@@ -26,6 +26,8 @@ pub const MINICPM: Lab = Lab {
             blueprint: Some(minicpm),
             gguf: Some(families::MINICPM),
             voices: &[
+                &voices::MINICPM_41,
+                &voices::MINICPM_4,
                 &voices::MINICPM_5,
                 &voices::HERMES_SWITCHED,
                 &voices::HERMES_THINKING,
@@ -37,12 +39,7 @@ pub const MINICPM: Lab = Lab {
             models: "MiniCPM3-4B",
             blueprint: Some(minicpm3),
             gguf: Some(families::MINICPM3),
-            voices: &[
-                &voices::MINICPM_5,
-                &voices::HERMES_SWITCHED,
-                &voices::HERMES_THINKING,
-                &voices::HERMES,
-            ],
+            voices: &[&voices::MINICPM_3],
         },
     ],
 };

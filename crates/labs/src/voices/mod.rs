@@ -4,12 +4,14 @@
 mod json;
 mod markup;
 mod pairs;
+mod python;
 mod sections;
 mod words;
 
 pub use json::*;
 pub use markup::*;
 pub use pairs::*;
+pub use python::*;
 pub use sections::*;
 pub use words::*;
 
@@ -40,6 +42,9 @@ pub const VOICES: &[&Voice] = &[
     &LONGCAT,
     &IQUEST,
     &MINICPM_5,
+    &MINICPM_3,
+    &MINICPM_41,
+    &MINICPM_4,
     &FUNCTION_TAGS_SWITCHED,
     &FUNCTION_TAGS_THINKING,
     &FUNCTION_TAGS,

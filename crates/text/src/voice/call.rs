@@ -72,7 +72,7 @@ pub(super) struct Word {
 impl Parser {
     fn named(&self) -> Option<&'static Named> {
         match self.voice?.calls.as_ref()? {
-            Calls::Json(_) | Calls::Bare => None,
+            Calls::Json(_) | Calls::Python(_) | Calls::Bare => None,
             Calls::Named(named) => Some(named),
         }
     }
@@ -87,7 +87,7 @@ impl Parser {
     pub(super) fn call_tags<'a>(&'a self, voice: &'a Voice, tags: &mut Vec<(Mark, &'a str)>) {
         let named = self.named();
         let section = match voice.calls.as_ref() {
-            Some(Calls::Json(section)) => Some(section),
+            Some(Calls::Json(section) | Calls::Python(section)) => Some(section),
             Some(Calls::Named(named)) => named.section.as_ref(),
             Some(Calls::Bare) | None => None,
         };
@@ -109,6 +109,8 @@ impl Parser {
             State::Object(_) => {
                 tags.extend(section_open.into_iter().chain(section_close).chain(call_close));
             }
+            State::Python(statement) if statement.in_string() => {}
+            State::Python(_) => tags.extend(section_close),
             State::Name => {
                 tags.extend(named.into_iter().flat_map(|named| ends(named.head.name_ends)));
                 tags.extend(argument_open.into_iter().chain(call_close).chain(section_close));
@@ -202,7 +204,12 @@ impl Parser {
 
     pub(super) fn call_character(&mut self, c: char) {
         let head_begins = self.word.name.trim().is_empty();
+        let calls = self.voice.and_then(|voice| voice.calls);
+        let python = matches!(calls, Some(Calls::Python(_)));
         match &mut self.state {
+            State::Section if python && (c.is_alphabetic() || c == '_') => self.begin_python(c),
+            State::Section if python && "`;".contains(c) => self.raw.push(c),
+            State::Python(_) => self.python(c),
             State::Section if c == '{' => self.begin_object(c),
             State::Section if c.is_whitespace() || "[],".contains(c) => self.raw.push(c),
             State::Object(object) => {
@@ -250,7 +257,7 @@ impl Parser {
 
     /// What was read is no call: it is said as it was written. One that has begun ends here.
     /// `text` is read again.
-    fn reject(&mut self, text: &str) {
+    pub(super) fn reject(&mut self, text: &str) {
         self.pending.insert_str(0, text);
         if self.word.begun {
             self.emit_end();
@@ -265,7 +272,7 @@ impl Parser {
     }
 
     /// To where the call was.
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.word = Word::default();
         self.raw.clear();
         self.state = if self.in_section { State::Section } else { State::Talk };

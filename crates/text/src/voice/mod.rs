@@ -9,6 +9,7 @@ mod call;
 mod json;
 mod lexer;
 mod parser;
+mod python;
 mod reply;
 mod typed;
 

@@ -4,6 +4,7 @@ use super::Piece;
 use super::call::{Tools, Word};
 use super::json::{CallObject, Scanner};
 use super::lexer::{Lexeme, Mark, lex};
+use super::python::Statement;
 use baimo_blueprint::Voice;
 use baimo_blueprint::voice::{Calls, Thinking};
 use serde_json::Value;
@@ -57,6 +58,8 @@ pub(super) enum State {
     Section,
     /// A call that is one JSON object.
     Object(CallObject),
+    /// A call in Python.
+    Python(Statement),
     /// The name in a call's head.
     Name,
     /// What follows the name, up to the end of the head.
@@ -174,7 +177,7 @@ impl Parser {
         tags.extend(voice.silent.iter().map(|tag| (Mark::Silent, *tag)));
         if let (Some(calls), Some(tools)) = (&voice.calls, &self.tools) {
             let (section, head) = match calls {
-                Calls::Json(section) => (Some(section), None),
+                Calls::Json(section) | Calls::Python(section) => (Some(section), None),
                 Calls::Named(named) => (named.section.as_ref(), Some(named.head.open)),
                 Calls::Bare => (None, None),
             };
