@@ -51,9 +51,11 @@ pub(super) fn dequantize_q8_0(block: &[u8; 34], out: &mut [f32; 32]) {
 
 /// f16 scale, the code of zero, 16 bytes of nibbles.
 pub(super) fn dequantize_int4(block: &[u8; 19], out: &mut [f32; 32]) {
-    let (scale, zero) = (f16_at(block, 0), i16::from(block[2]));
+    let scale = f16_at(block, 0);
+    // As a minimum, which is exact: an f16 times eight bits.
+    let minimum = -(scale * f32::from(block[2]));
     for (index, out) in out.iter_mut().enumerate() {
-        *out = scale * f32::from(i16::from(nibble(&block[3..], index)) - zero);
+        *out = scale * f32::from(nibble(&block[3..], index)) + minimum;
     }
 }
 

@@ -124,8 +124,10 @@ pub(crate) fn on<O: Operation>(isa: Isa, operation: O) -> O::Output {
         Isa::Scalar => operation.run(Scalar),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(proof) => avx2::run(proof, operation),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(proof) => avx2::run(proof.avx2(), operation),
         #[cfg(not(target_arch = "x86_64"))]
-        Isa::Avx2(_) => unreachable!("AVX2 is only detected on x86-64"),
+        Isa::Avx2(_) | Isa::Avx512(_) => unreachable!("they are only detected on x86-64"),
     }
 }
 

@@ -64,6 +64,24 @@ pub(super) struct Int8Block {
 
 impl Int8Block {
     const ZERO: Int8Block = Int8Block { codes: [0; BLOCK], scale: 0.0, sums: [0; 2] };
+
+    /// Codes `4v..4v + 4`, the first lowest.
+    ///
+    /// # Safety
+    /// `v` is below 8.
+    #[inline]
+    pub(super) unsafe fn four(&self, v: usize) -> i32 {
+        // SAFETY: the caller's promise.
+        let four = unsafe { self.codes.as_chunks::<4>().0.get_unchecked(v) };
+        i32::from_le_bytes(four.map(i8::cast_unsigned))
+    }
+
+    /// The sum of the codes of part `part` of `parts`, 1 or 2.
+    #[inline]
+    pub(super) fn sum(&self, part: usize, parts: usize) -> i32 {
+        let [low, high] = self.sums.map(i32::from);
+        if parts == 1 { low + high } else { [low, high][part] }
+    }
 }
 
 /// 32 columns of a row in 16 bits: `value = scale * code`.
@@ -79,6 +97,17 @@ pub(super) struct Int16Block {
 
 impl Int16Block {
     const ZERO: Int16Block = Int16Block { codes: [0; BLOCK], scale: 0.0 };
+
+    /// Codes `2 * pair` and the next, the first lowest.
+    ///
+    /// # Safety
+    /// `pair` is below 16.
+    #[inline]
+    pub(super) unsafe fn pair(&self, pair: usize) -> i32 {
+        // SAFETY: the caller's promise.
+        let [low, high] = *unsafe { self.codes.as_chunks::<2>().0.get_unchecked(pair) };
+        i32::from(low) & 0xffff | i32::from(high) << 16
+    }
 
     /// Where the code of `column` stands.
     pub(super) const fn place(column: usize) -> usize {
@@ -187,8 +216,8 @@ fn quantize_rows<Block: Copy + Send>(
 fn to_int8(isa: Isa, floats: &[f32], out: &mut [Int8Block]) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: an `Avx2` exists only where the instructions were seen.
-        Isa::Avx2(_) => unsafe { super::avx2::to_int8(floats, out) },
+        // SAFETY: an `Avx2` or `Avx512` exists only where the instructions were seen.
+        Isa::Avx2(_) | Isa::Avx512(_) => unsafe { super::avx2::to_int8(floats, out) },
         _ => scalar::to_int8(floats, out),
     }
 }
@@ -197,8 +226,8 @@ fn to_int8(isa: Isa, floats: &[f32], out: &mut [Int8Block]) {
 fn to_int16(isa: Isa, floats: &[f32], out: &mut [Int16Block]) {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: an `Avx2` exists only where the instructions were seen.
-        Isa::Avx2(_) => unsafe { super::avx2::to_int16(floats, out) },
+        // SAFETY: an `Avx2` or `Avx512` exists only where the instructions were seen.
+        Isa::Avx2(_) | Isa::Avx512(_) => unsafe { super::avx2::to_int16(floats, out) },
         _ => scalar::to_int16(floats, out),
     }
 }

@@ -6,19 +6,35 @@ use crate::format::{
     Format, IQ4_VALUES, MXFP4_VALUES, e8m0_to_half_scale, f16_at, q3_k_scale, scale_and_minimum,
 };
 
-/// 32 columns of one row:
-/// `weight[k] = scale * small[k / 16] * values[k] + minimum * small_minimum[k / 16]`.
+/// 32 columns of one row: `weight[k] = scale * values[k] + minimum`, each half of the columns with
+/// scales of its own where the format has them. A scale is an f16 times at most 8 bits: exact.
 pub(super) struct Lane {
     /// Signed integers, at most 8 bits.
     pub values: [i32; BLOCK],
-    /// Integer scales of 16 columns each; 1 where a format has none.
-    pub small: [i32; 2],
-    /// Integer factors of the minimum, of 16 columns each.
-    pub small_minimum: [i32; 2],
-    /// The float scale.
+    /// The scales: one for all columns, or one for each 16.
+    pub scales: Scales,
+}
+
+/// What multiplies the values, and what is added.
+pub(super) enum Scales {
+    /// For all 32 columns.
+    Whole(Scale),
+    /// For columns 0..16 and 16..32.
+    Halves([Scale; 2]),
+}
+
+/// `weight = scale * value + minimum`
+#[derive(Clone, Copy)]
+pub(super) struct Scale {
     pub scale: f32,
-    /// The float minimum (K-quants subtract theirs: negated here).
+    /// `None` where a format has none (K-quants subtract theirs: negated here).
     pub minimum: Option<f32>,
+}
+
+impl Scale {
+    fn plain(scale: f32) -> Scale {
+        Scale { scale, minimum: None }
+    }
 }
 
 impl Lane {
@@ -29,71 +45,60 @@ impl Lane {
         let group = &tile[at..];
         let code_bytes = &group[shape.head_bytes + index * shape.block_bytes()..];
         let codes = codes::load(shape.code_bits, code_bytes, row);
-        let mut lane = Lane {
-            values: codes.map(|code| value(format, code)),
-            small: [1; 2],
-            small_minimum: [1; 2],
-            scale: 0.0,
-            minimum: None,
-        };
-        lane.read_scales(format, group, index, row);
-        lane
-    }
-
-    fn read_scales(&mut self, format: Format, group: &[u8], index: usize, row: usize) {
-        let half = |number: usize| f16_at(group, 2 * (number * QUANTIZED_ROWS + row));
-        let byte = |head: usize, number: usize| group[head + number * QUANTIZED_ROWS + row];
-        match format {
-            Format::Mxfp4 => self.scale = e8m0_to_half_scale(byte(0, index)),
-            Format::Int4 => {
-                self.scale = half(index);
-                let zero = i32::from(byte(64, index));
-                self.values.iter_mut().for_each(|value| *value -= zero);
-            }
-            Format::Q4_1 | Format::Q5_1 => {
-                (self.scale, self.minimum) = (half(index), Some(half(4 + index)));
-            }
-            Format::Q2K => {
-                (self.scale, self.minimum) = (half(0), Some(-half(1)));
-                let packed = [byte(32, 2 * index), byte(32, 2 * index + 1)];
-                self.small = packed.map(|packed| i32::from(packed & 15));
-                self.small_minimum = packed.map(|packed| i32::from(packed >> 4));
-            }
-            Format::Q3K => {
-                self.scale = half(0);
-                let packed: [u8; 12] = std::array::from_fn(|number| byte(16, number));
-                self.small = [0, 1].map(|part| i32::from(q3_k_scale(&packed, 2 * index + part)));
-            }
-            Format::Q4K | Format::Q5K => {
-                (self.scale, self.minimum) = (half(0), Some(-half(1)));
-                let packed: [u8; 12] = std::array::from_fn(|number| byte(32, number));
-                let (small, small_minimum) = scale_and_minimum(&packed, index);
-                self.small = [i32::from(small); 2];
-                self.small_minimum = [i32::from(small_minimum); 2];
-            }
-            Format::Q6K => {
-                self.scale = half(0);
-                self.small = [0, 1].map(|part| i32::from(byte(16, 2 * index + part) as i8));
-            }
-            Format::Iq4Xs => {
-                self.scale = half(0);
-                let upper = u16::from_le_bytes([byte(16, 0), byte(16, 1)]) >> (2 * index) & 3;
-                let lower = byte(16, 2 + index / 2) >> (4 * (index % 2)) & 15;
-                self.small = [i32::from(upper << 4) + i32::from(lower) - 32; 2];
-            }
-            _ => self.scale = half(index),
-        }
+        let values = codes.map(|code| value(format, code));
+        Lane { values, scales: Scales::read(format, group, index, row) }
     }
 
     /// The 32 weights as floats, with the roundings of [`crate::format::dequantize`].
     pub(super) fn dequantized(&self) -> [f32; BLOCK] {
+        let halves = match self.scales {
+            Scales::Whole(scale) => [scale; 2],
+            Scales::Halves(scales) => scales,
+        };
         std::array::from_fn(|k| {
-            let scaled = self.scale * self.small[k / 16] as f32 * self.values[k] as f32;
-            match self.minimum {
-                Some(minimum) => scaled + minimum * self.small_minimum[k / 16] as f32,
-                None => scaled,
-            }
+            let Scale { scale, minimum } = halves[k / 16];
+            let scaled = scale * self.values[k] as f32;
+            minimum.map_or(scaled, |minimum| scaled + minimum)
         })
+    }
+}
+
+impl Scales {
+    fn read(format: Format, group: &[u8], index: usize, row: usize) -> Scales {
+        let half = |number: usize| f16_at(group, 2 * (number * QUANTIZED_ROWS + row));
+        let byte = |head: usize, number: usize| group[head + number * QUANTIZED_ROWS + row];
+        let whole = |scale, minimum| Scales::Whole(Scale { scale, minimum: Some(minimum) });
+        match format {
+            Format::Mxfp4 => Scales::Whole(Scale::plain(e8m0_to_half_scale(byte(0, index)))),
+            Format::Int4 => whole(half(index), -(half(index) * f32::from(byte(64, index)))),
+            Format::Q4_1 | Format::Q5_1 => whole(half(index), half(4 + index)),
+            Format::Q2K => Scales::Halves([0, 1].map(|part| {
+                let packed = byte(32, 2 * index + part);
+                let minimum = -half(1) * f32::from(packed >> 4);
+                Scale { scale: half(0) * f32::from(packed & 15), minimum: Some(minimum) }
+            })),
+            Format::Q3K => {
+                let packed: [u8; 12] = std::array::from_fn(|number| byte(16, number));
+                let small = |part| f32::from(q3_k_scale(&packed, 2 * index + part));
+                Scales::Halves([0, 1].map(|part| Scale::plain(half(0) * small(part))))
+            }
+            Format::Q4K | Format::Q5K => {
+                let packed: [u8; 12] = std::array::from_fn(|number| byte(32, number));
+                let (small, small_minimum) = scale_and_minimum(&packed, index);
+                whole(half(0) * f32::from(small), -half(1) * f32::from(small_minimum))
+            }
+            Format::Q6K => {
+                let small = |part| f32::from(byte(16, 2 * index + part) as i8);
+                Scales::Halves([0, 1].map(|part| Scale::plain(half(0) * small(part))))
+            }
+            Format::Iq4Xs => {
+                let upper = u16::from_le_bytes([byte(16, 0), byte(16, 1)]) >> (2 * index) & 3;
+                let lower = byte(16, 2 + index / 2) >> (4 * (index % 2)) & 15;
+                let small = i32::from(upper << 4) + i32::from(lower) - 32;
+                Scales::Whole(Scale::plain(half(0) * small as f32))
+            }
+            _ => Scales::Whole(Scale::plain(half(index))),
+        }
     }
 }
 

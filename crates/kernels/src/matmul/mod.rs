@@ -10,6 +10,8 @@
 mod activations;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod codes;
 mod lane;
 mod layout;
@@ -17,6 +19,8 @@ mod matrix;
 mod pack;
 mod scalar;
 mod split;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 pub use activations::Activations;
 pub use matrix::{BlockScales, Matrix, MatrixBuilder};
@@ -55,6 +59,9 @@ pub fn products(kernels: &Kernels, list: &mut [Product]) {
 
 /// Input rows computed together: enough to use an unpacked tile often, few enough to stay in cache.
 const ROWS_AT_ONCE: usize = 64;
+
+/// Takes the sums of a tile: its number, then its lanes for each of the rows.
+type Store<'a, const LANES: usize> = &'a dyn Fn(usize, &[[f32; LANES]]);
 
 /// A checked [`Product`] that threads may share.
 struct Job<'a> {
@@ -103,35 +110,39 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn quantized(&self, isa: Isa, tiles: Range<usize>, first: usize, rows: &[u32]) {
-        let mut sums = [[0.0; QUANTIZED_ROWS]; ROWS_AT_ONCE];
-        let sums = &mut sums[..rows.len()];
-        for tile in tiles {
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: an `Avx2` exists only where the instructions were seen.
-                Isa::Avx2(_) => unsafe {
-                    avx2::quantized_tile(self.weights, tile, self.input, rows, sums);
-                },
-                _ => scalar::quantized_tile(self.weights, tile, self.input, rows, sums),
-            }
-            self.output.store(first, tile, sums);
+    fn quantized(&self, isa: Isa, range: Range<usize>, first: usize, rows: &[u32]) {
+        let Job { weights, input, .. } = *self;
+        let store: Store<QUANTIZED_ROWS> = &|tile, sums| self.output.store(first, tile, sums);
+        match isa {
+            Isa::Scalar => scalar::quantized_tiles(weights, range, input, rows, store),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Avx2` exists only where the instructions were seen.
+            Isa::Avx2(_) => unsafe {
+                tiles::quantized_tiles::<avx2::Avx2>(weights, range, input, rows, store);
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Avx512` exists only where the instructions were seen.
+            Isa::Avx512(_) => unsafe {
+                tiles::quantized_tiles::<avx512::Avx512>(weights, range, input, rows, store);
+            },
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2(_) | Isa::Avx512(_) => unreachable!("they are only detected on x86-64"),
         }
     }
 
-    fn floats(&self, isa: Isa, tiles: Range<usize>, first: usize, rows: &[u32]) {
-        let mut sums = [[0.0; FLOAT_ROWS]; ROWS_AT_ONCE];
-        let sums = &mut sums[..rows.len()];
-        for tile in tiles {
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                // SAFETY: an `Avx2` exists only where the instructions were seen.
-                Isa::Avx2(_) => unsafe {
-                    avx2::float_tile(self.weights, tile, self.input, rows, sums);
-                },
-                _ => scalar::float_tile(self.weights, tile, self.input, rows, sums),
-            }
-            self.output.store(first, tile, sums);
+    fn floats(&self, isa: Isa, range: Range<usize>, first: usize, rows: &[u32]) {
+        let Job { weights, input, .. } = *self;
+        let store: Store<FLOAT_ROWS> = &|tile, sums| self.output.store(first, tile, sums);
+        match isa {
+            Isa::Scalar => scalar::float_tiles(weights, range, input, rows, store),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Avx2` exists only where the instructions were seen.
+            Isa::Avx2(_) => unsafe { avx2::float_tiles(weights, range, input, rows, store) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Avx512` exists only where the instructions were seen.
+            Isa::Avx512(_) => unsafe { avx512::float_tiles(weights, range, input, rows, store) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2(_) | Isa::Avx512(_) => unreachable!("they are only detected on x86-64"),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The definition of every product.
 
+use std::ops::Range;
+
 use super::activations::{Activations, InputKind, Int8Block, Int16Block, input_kind};
-use super::lane::Lane;
+use super::lane::{Lane, Scale, Scales};
 use super::layout::{BLOCK, FLOAT_ROWS, QUANTIZED_ROWS};
 use super::matrix::{Matrix, float_at};
+use super::{ROWS_AT_ONCE, Store};
 
 /// Quantizes blocks of 32 floats: `scale = max |x| / 127`, `code = round_half_even(x * 127 / max)`.
 pub(super) fn to_int8(floats: &[f32], out: &mut [Int8Block]) {
@@ -45,10 +48,26 @@ fn code(scaled: f32, most: f32) -> f32 {
     cut.round_ties_even()
 }
 
-/// One tile of quantized weights times the input rows `rows`: `out[i]` is lane by lane
-/// `sum over blocks of fma(a_scale * scale, integer dot, ..)`, then of the minimum likewise, in the
-/// order of the columns.
-pub(super) fn quantized_tile(
+/// Tiles of quantized weights times the input rows `rows`.
+pub(super) fn quantized_tiles(
+    weights: &Matrix,
+    tiles: Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    store: Store<QUANTIZED_ROWS>,
+) {
+    let mut sums = [[0.0; QUANTIZED_ROWS]; ROWS_AT_ONCE];
+    let sums = &mut sums[..rows.len()];
+    for tile in tiles {
+        quantized_tile(weights, tile, input, rows, sums);
+        store(tile, sums);
+    }
+}
+
+/// One tile of quantized weights times the input rows `rows`: lane by lane, and in the order of the
+/// columns, `out[i]` is the sum over whatever shares a scale of
+/// `fma(a_scale * scale, integer dot, ..)` and then `fma(minimum, a_scale * sum of a, ..)`.
+fn quantized_tile(
     weights: &Matrix,
     tile: usize,
     input: &Activations,
@@ -76,29 +95,36 @@ pub(super) fn quantized_tile(
 
 /// Integers are exact; each float operation is rounded once.
 fn accumulate(lane: &Lane, input: &Int8Block, sum: f32) -> f32 {
-    let dot = |part: usize| -> i32 {
-        let columns = part * 16..part * 16 + 16;
-        columns.map(|k| lane.values[k] * i32::from(input.codes[k])).sum()
+    let part = |columns: Range<usize>, total: i32, scale: Scale, sum: f32| {
+        let dot: i32 = columns.map(|k| lane.values[k] * i32::from(input.codes[k])).sum();
+        let sum = (input.scale * scale.scale).mul_add(dot as f32, sum);
+        let Some(minimum) = scale.minimum else { return sum };
+        minimum.mul_add(input.scale * total as f32, sum)
     };
-    let total = lane.small[0] * dot(0) + lane.small[1] * dot(1);
-    let sum = (input.scale * lane.scale).mul_add(total as f32, sum);
-    let Some(minimum) = lane.minimum else { return sum };
     let [first, second] = input.sums.map(i32::from);
-    let total = lane.small_minimum[0] * first + lane.small_minimum[1] * second;
-    (input.scale * minimum).mul_add(total as f32, sum)
+    match lane.scales {
+        Scales::Whole(scale) => part(0..BLOCK, first + second, scale, sum),
+        Scales::Halves([low, high]) => {
+            let sum = part(0..BLOCK / 2, first, low, sum);
+            part(BLOCK / 2..BLOCK, second, high, sum)
+        }
+    }
 }
 
-/// The same with an input in 16 bits, for formats without small scales and minimums: the sum of 32
+/// The same with an input in 16 bits, for formats of one scale and no minimum: the sum of 32
 /// products of 8 and 16 bits stays below 2^27.
 fn accumulate_wide(lane: &Lane, input: &Int16Block, sum: f32) -> f32 {
+    let Scales::Whole(Scale { scale, minimum: None }) = lane.scales else {
+        unreachable!("such formats take inputs in 8 bits")
+    };
     let codes = (0..BLOCK).map(|k| i32::from(input.codes[Int16Block::place(k)]));
     let total: i32 = codes.zip(lane.values).map(|(code, value)| code * value).sum();
-    (input.scale * lane.scale).mul_add(total as f32, sum)
+    (input.scale * scale).mul_add(total as f32, sum)
 }
 
 /// One tile of float weights: each output is one chain of fused multiply-adds along the columns; in
 /// FP8 one chain for each block of columns, and one over the blocks with their scales.
-pub(super) fn float_tile(
+fn float_tile(
     weights: &Matrix,
     tile: usize,
     input: &Activations,
@@ -126,5 +152,21 @@ pub(super) fn float_tile(
                 chain(index * width, input).mul_add(scale[lane], sum)
             });
         }
+    }
+}
+
+/// Tiles of float weights times the input rows `rows`.
+pub(super) fn float_tiles(
+    weights: &Matrix,
+    tiles: Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    store: Store<FLOAT_ROWS>,
+) {
+    let mut sums = [[0.0; FLOAT_ROWS]; ROWS_AT_ONCE];
+    let sums = &mut sums[..rows.len()];
+    for tile in tiles {
+        float_tile(weights, tile, input, rows, sums);
+        store(tile, sums);
     }
 }

@@ -3,71 +3,63 @@
 use std::arch::x86_64::*;
 
 use super::prefetch;
-use super::scales::{
-    both, e8m0, field, half, iq4_xs_scale, pair, q3_k_scale, row_bytes, scale_and_minimum, twice,
-};
+use super::scales::{e8m0, field, half, iq4_xs_scale, q3_k_scale, row_bytes, scale_and_minimum};
 use super::unpack::{Codes, bytes, look_up, nibbles, pairs, with_bit, with_upper_pairs};
 use crate::format::{Format, IQ4_VALUES, MXFP4_VALUES};
 use crate::matmul::layout::group;
 
 /// 32 columns x 8 rows, ready for the dot product.
 #[derive(Clone, Copy)]
-pub(super) struct Block {
+pub(in crate::matmul) struct Block {
     /// Bytes to multiply: unsigned, or signed where [`signed`] says so.
     pub codes: Codes,
-    /// Integer scales of columns 0..16 and 16..32: i16, each row's twice.
-    pub small: [__m256i; 2],
-    /// What multiplies the input's two sums: i16 pairs. See [`Correction`].
-    pub correction: __m256i,
-    /// The float scales.
-    pub scale: __m256,
-    /// The float minimums.
-    pub minimum: __m256,
+    /// The scales of columns 0..16 and 16..32, or the first of all if not [`halves`].
+    pub scale: [__m256; 2],
+    /// The minimums likewise, where the format [`has_minimum`].
+    pub minimum: [__m256; 2],
 }
 
 impl Block {
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn zero() -> Block {
-        let (zero, zero_floats) = (_mm256_setzero_si256(), _mm256_setzero_ps());
-        let small = [zero; 2];
-        Block {
-            codes: [zero; 8],
-            small,
-            correction: zero,
-            scale: zero_floats,
-            minimum: zero_floats,
-        }
+        let zeros = [_mm256_setzero_ps(); 2];
+        Block { codes: [_mm256_setzero_si256(); 8], scale: zeros, minimum: zeros }
     }
 }
 
-/// What a format does with the sums of its inputs.
-pub(super) enum Correction {
-    /// Weights are signed.
-    Nothing,
-    /// `- offset * small * sum` joins the integer total.
-    Offset,
-    /// `minimum * small_minimum * sum` is a product of its own.
-    Minimum,
-}
-
-pub(super) const fn correction(format: Format) -> Correction {
-    match format {
-        Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs => Correction::Nothing,
-        Format::Q4_0 | Format::Q5_0 | Format::Q3K | Format::Q6K | Format::Mxfp4 | Format::Int4 => {
-            Correction::Offset
-        }
-        _ => Correction::Minimum,
-    }
+/// Whether 16 columns share a scale, not 32.
+pub(in crate::matmul) const fn halves(format: Format) -> bool {
+    matches!(format, Format::Q2K | Format::Q3K | Format::Q6K)
 }
 
 /// Whether codes are signed bytes.
-pub(super) const fn signed(format: Format) -> bool {
-    matches!(correction(format), Correction::Nothing)
+pub(in crate::matmul) const fn signed(format: Format) -> bool {
+    matches!(format, Format::Q8_0 | Format::Iq4Nl | Format::Iq4Xs)
+}
+
+/// What unsigned codes are more than the values they stand for.
+pub(in crate::matmul) const fn offset(format: Format) -> i32 {
+    match format {
+        Format::Q4_0 => 8,
+        Format::Q5_0 => 16,
+        Format::Q3K => 4,
+        Format::Q6K => 32,
+        Format::Mxfp4 => MXFP4_OFFSET as i32,
+        _ => 0,
+    }
+}
+
+/// Whether there are minimums.
+pub(in crate::matmul) const fn has_minimum(format: Format) -> bool {
+    matches!(
+        format,
+        Format::Q4_1 | Format::Q5_1 | Format::Q2K | Format::Q4K | Format::Q5K | Format::Int4
+    )
 }
 
 /// How many vectors of products of neighbours may be added in 16 bits: at most
-/// `32767 / (2 * largest code * 127)`, and no more than share one integer scale.
+/// `32767 / (2 * largest code * 127)`, and no more than share one scale.
 pub(super) const fn sums_in_16_bits(format: Format) -> usize {
     match format {
         // 8 * 2 * 15 * 127 = 30480
@@ -152,61 +144,50 @@ unsafe fn unpack_codes(format: Format, codes: *const u8) -> Codes {
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn unpack_scales(format: Format, head: *const u8, index: usize) -> Block {
     let mut block = Block::zero();
-    block.small = [_mm256_set1_epi16(1); 2];
     // SAFETY: each branch reads the head its format has, see `layout`.
     unsafe {
         match format {
-            Format::Mxfp4 => {
-                block.scale = e8m0(head, index);
-                block.correction = _mm256_set1_epi16(-i16::from(MXFP4_OFFSET));
-            }
+            Format::Mxfp4 => block.scale[0] = e8m0(head, index),
             Format::Int4 => {
-                block.scale = half(head, index);
-                let zero = _mm_cvtepu8_epi16(row_bytes(head.add(64), index));
-                let minus = _mm_sub_epi16(_mm_setzero_si128(), zero);
-                block.correction = both(minus);
+                let scale = half(head, index);
+                let zero = _mm256_cvtepu8_epi32(row_bytes(head.add(64), index));
+                let minimum = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(zero));
+                (block.scale[0], block.minimum[0]) = (scale, negated(minimum));
             }
             Format::Q4_1 | Format::Q5_1 => {
-                (block.scale, block.minimum) = (half(head, index), half(head, 4 + index));
-                block.correction = _mm256_set1_epi16(1);
+                (block.scale[0], block.minimum[0]) = (half(head, index), half(head, 4 + index));
             }
             Format::Q2K => {
-                (block.scale, block.minimum) = (half(head, 0), negated(half(head, 1)));
-                let low = row_bytes(head.add(32), 2 * index);
-                let high = row_bytes(head.add(32), 2 * index + 1);
-                block.small = [twice(field(low, 0, 15)), twice(field(high, 0, 15))];
-                block.correction = pair(field(low, 4, 15), field(high, 4, 15));
+                let (scale, minimum) = (half(head, 0), negated(half(head, 1)));
+                for part in 0..2 {
+                    let packed = row_bytes(head.add(32), 2 * index + part);
+                    block.scale[part] = times(scale, field(packed, 0, 15));
+                    block.minimum[part] = times(minimum, field(packed, 4, 15));
+                }
             }
             Format::Q3K => {
-                block.scale = half(head, 0);
-                let low = q3_k_scale(head.add(16), 2 * index);
-                let high = q3_k_scale(head.add(16), 2 * index + 1);
-                block.small = [twice(low), twice(high)];
-                block.correction = times_minus(4, pair(low, high));
+                for part in 0..2 {
+                    let small = q3_k_scale(head.add(16), 2 * index + part);
+                    block.scale[part] = times(half(head, 0), small);
+                }
             }
             Format::Q4K | Format::Q5K => {
-                (block.scale, block.minimum) = (half(head, 0), negated(half(head, 1)));
                 let (scale, minimum) = scale_and_minimum(head.add(32), index);
-                block.small = [twice(scale); 2];
-                block.correction = twice(minimum);
+                block.scale[0] = times(half(head, 0), scale);
+                block.minimum[0] = times(negated(half(head, 1)), minimum);
             }
             Format::Q6K => {
-                block.scale = half(head, 0);
-                let low = row_bytes(head.add(16), 2 * index);
-                let high = row_bytes(head.add(16), 2 * index + 1);
-                block.small = [twice(low), twice(high)];
-                block.correction = times_minus(32, pair(low, high));
+                for part in 0..2 {
+                    let small = row_bytes(head.add(16), 2 * index + part);
+                    block.scale[part] = times(half(head, 0), small);
+                }
             }
             Format::Iq4Xs => {
-                block.scale = half(head, 0);
-                block.small = [twice(iq4_xs_scale(head.add(16), index)); 2];
+                block.scale[0] = times(half(head, 0), iq4_xs_scale(head.add(16), index));
             }
-            Format::Q4_0 | Format::Q5_0 => {
-                block.scale = half(head, index);
-                let offset = if matches!(format, Format::Q4_0) { 8 } else { 16 };
-                block.correction = _mm256_set1_epi16(-offset);
+            Format::Q4_0 | Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl => {
+                block.scale[0] = half(head, index);
             }
-            Format::Q8_0 | Format::Iq4Nl => block.scale = half(head, index),
             Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => {}
         }
     }
@@ -219,8 +200,9 @@ fn negated(values: __m256) -> __m256 {
     _mm256_xor_ps(values, _mm256_set1_ps(-0.0))
 }
 
+/// Floats times eight signed bytes.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn times_minus(offset: i16, small: __m256i) -> __m256i {
-    _mm256_mullo_epi16(small, _mm256_set1_epi16(-offset))
+fn times(scale: __m256, small: __m128i) -> __m256 {
+    _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(small)))
 }

@@ -1,12 +1,14 @@
 //! Float weights: one fused multiply-add per column, two vectors of 8 outputs.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::prefetch;
 use crate::format::Format;
 use crate::matmul::activations::Activations;
 use crate::matmul::layout::{FLOAT_ROWS, pair_bytes};
 use crate::matmul::matrix::{Matrix, TileScales};
+use crate::matmul::{ROWS_AT_ONCE, Store};
 
 /// Input rows whose sums fit the registers.
 const MICRO_ROWS: usize = 4;
@@ -20,14 +22,14 @@ const fn direct_rows(format: Format) -> usize {
 /// 16 outputs.
 type Sums = [__m256; 2];
 
-/// As `scalar::float_tile`, bit for bit.
+/// As `scalar::float_tile` for each of `tiles`, bit for bit.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn float_tile(
+pub(crate) fn float_tiles(
     weights: &Matrix,
-    tile: usize,
+    tiles: Range<usize>,
     input: &Activations,
     rows: &[u32],
-    out: &mut [[f32; FLOAT_ROWS]],
+    store: Store<FLOAT_ROWS>,
 ) {
     // The format becomes a constant: everything below is compiled once for each.
     let run = match weights.format() {
@@ -37,9 +39,14 @@ pub(crate) fn float_tile(
         Format::F8E4M3 => tile_of::<{ Format::F8E4M3 as usize }>,
         _ => unreachable!("quantized weights have tiles of their own"),
     };
-    out.fill([0.0; FLOAT_ROWS]);
-    let scales = weights.scales().map(|scales| Scales { scales, of_tile: scales.tile(tile) });
-    run(weights.tile(tile), scales, input, rows, out);
+    let mut sums = [[0.0; FLOAT_ROWS]; ROWS_AT_ONCE];
+    let sums = &mut sums[..rows.len()];
+    for tile in tiles {
+        sums.fill([0.0; FLOAT_ROWS]);
+        let scales = weights.scales().map(|scales| Scales { scales, of_tile: scales.tile(tile) });
+        run(weights.tile(tile), scales, input, rows, sums);
+        store(tile, sums);
+    }
 }
 
 /// FP8's scales of one tile.
@@ -62,7 +69,7 @@ fn tile_of<const F: usize>(
         return;
     };
     let width = scales.scales.columns_per_block;
-    let mut sums = [[0.0; FLOAT_ROWS]; crate::matmul::ROWS_AT_ONCE];
+    let mut sums = [[0.0; FLOAT_ROWS]; ROWS_AT_ONCE];
     let sums = &mut sums[..rows.len()];
     for (block, scale) in scales.of_tile.iter().enumerate() {
         let columns_here = block * width..input.columns().min((block + 1).saturating_mul(width));
@@ -80,7 +87,7 @@ fn tile_of<const F: usize>(
 #[target_feature(enable = "avx2,fma,f16c")]
 fn columns<const F: usize>(
     tile: &[u8],
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     input: &Activations,
     rows: &[u32],
     out: &mut [[f32; FLOAT_ROWS]],
@@ -136,7 +143,7 @@ impl Unpacked {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn fours<const F: usize, const STREAM: bool>(
     weights: &[u8],
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     input: &Activations,
     rows: &[u32],
     out: &mut [[f32; FLOAT_ROWS]],
@@ -228,7 +235,7 @@ unsafe fn add_column<const N: usize>(
 /// `pair_bytes` readable bytes.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn load_pair<const F: usize>(at: *const u8) -> [Sums; 2] {
+pub(in crate::matmul) unsafe fn load_pair<const F: usize>(at: *const u8) -> [Sums; 2] {
     // SAFETY: each branch reads the pair its format has, see `layout`.
     unsafe {
         match const { Format::ALL[F] } {

@@ -4,31 +4,36 @@
 //! signed bytes take with `maddubs` and `madd`, so the finer input costs loads only.
 
 use std::arch::x86_64::*;
+use std::array::from_fn;
 
-use super::prefetch;
-use super::quantized::Arithmetic;
 use super::scales::half;
 use super::unpack::bytes;
+use super::{floats, prefetch, stream};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS, group};
+use crate::matmul::tiles::{Arithmetic, steps};
 
 /// 8-bit weights.
-pub(super) struct Int16;
+pub(in crate::matmul) struct Int16;
 
 /// 32 columns x 8 rows.
 #[derive(Clone, Copy)]
-pub(super) struct Block {
+pub(in crate::matmul) struct Block {
     /// Of four columns the first and third, then the second and fourth: a pair of words a row.
-    codes: [__m256i; 16],
+    pub codes: [__m256i; 16],
     /// The float scales.
-    scale: __m256,
+    pub scale: __m256,
 }
 
 impl Arithmetic for Int16 {
     const FORMAT: Format = Format::Q8_0;
+    const WIDTH: usize = 1;
+    const VECTORS: usize = 3;
+    const ROWS: usize = 4;
     type Block = Block;
     type Input = Int16Block;
+    type Sum = __m256;
 
     fn row<'a>(input: &'a Activations, row: u32) -> &'a [Int16Block] {
         input.int16_row(row)
@@ -36,13 +41,14 @@ impl Arithmetic for Int16 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn zero() -> Block {
-        Block { codes: [_mm256_setzero_si256(); 16], scale: _mm256_setzero_ps() }
+    unsafe fn zero() -> (Block, __m256) {
+        let zero = _mm256_setzero_ps();
+        (Block { codes: [_mm256_setzero_si256(); 16], scale: zero }, zero)
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn unpack(begin: *const u8, index: usize) -> Block {
+    unsafe fn unpack([begin, _]: [*const u8; 2], index: usize) -> Block {
         let shape = const { group(Format::Q8_0) };
         const { assert!(group(Format::Q8_0).block_bytes() == BLOCK * QUANTIZED_ROWS) };
         let stride = shape.bytes() / shape.blocks;
@@ -61,33 +67,66 @@ impl Arithmetic for Int16 {
         }
     }
 
-    /// No integer overflows: a block's total stays below 32 * 128 * 32767, which is below 2^27.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn dot<const N: usize>(
-        weights: &Block,
-        at: usize,
+    unsafe fn add<const T: usize, const N: usize>(
+        blocks: &[[Block; T]],
         input: &[&[Int16Block]; N],
-        sums: &mut [__m256; N],
+        sums: &mut [[__m256; N]; T],
     ) {
-        let mut totals = [_mm256_setzero_si256(); N];
-        for (pair, codes) in weights.codes.into_iter().enumerate() {
-            for row in 0..N {
-                let products = _mm256_madd_epi16(codes, broadcast(&input[row][at], pair));
-                totals[row] = _mm256_add_epi32(totals[row], products);
-            }
+        let pairs = if N > 1 { steps(BLOCK / 2) } else { BLOCK / 2 };
+        for (at, blocks) in blocks.iter().enumerate() {
+            // SAFETY: a block has so many pairs of columns, and every input this block.
+            unsafe { dot::<T, N>(pairs, blocks.each_ref(), at, input, sums) };
         }
-        for row in 0..N {
-            let scale = _mm256_mul_ps(_mm256_set1_ps(input[row][at].scale), weights.scale);
-            sums[row] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(totals[row]), sums[row]);
-        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn stream(tile: &[u8], input: &[Int16Block]) -> [f32; QUANTIZED_ROWS] {
+        stream::<Self>(tile, input)
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn floats(sum: __m256) -> [[f32; QUANTIZED_ROWS]; 2] {
+        [floats(sum), [0.0; QUANTIZED_ROWS]]
     }
 }
 
-/// Words `2 * pair` and the next of the input in every 32 bits.
+/// Adds one block's products to the sums of `N` rows. No integer overflows: a block's total stays
+/// below 32 * 128 * 32767, which is below 2^27.
+///
+/// # Safety
+/// `pairs` is at most 16; every input has block `at`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn broadcast(input: &Int16Block, pair: usize) -> __m256i {
-    let [low, high] = input.codes.as_chunks::<2>().0[pair];
-    _mm256_set1_epi32(i32::from(low) & 0xffff | i32::from(high) << 16)
+unsafe fn dot<const T: usize, const N: usize>(
+    pairs: usize,
+    weights: [&Block; T],
+    at: usize,
+    input: &[&[Int16Block]; N],
+    sums: &mut [[__m256; N]; T],
+) {
+    let mut totals = [[_mm256_setzero_si256(); N]; T];
+    // SAFETY: the caller's promise.
+    let input: [&Int16Block; N] = from_fn(|row| unsafe { input[row].get_unchecked(at) });
+    for pair in 0..pairs {
+        // SAFETY: the caller's promise.
+        let codes = weights.map(|weights| unsafe { *weights.codes.get_unchecked(pair) });
+        for row in 0..N {
+            // SAFETY: the caller's promise.
+            let input = _mm256_set1_epi32(unsafe { input[row].pair(pair) });
+            for tile in 0..T {
+                let products = _mm256_madd_epi16(codes[tile], input);
+                totals[tile][row] = _mm256_add_epi32(totals[tile][row], products);
+            }
+        }
+    }
+    for row in 0..N {
+        let input_scale = _mm256_set1_ps(input[row].scale);
+        for tile in 0..T {
+            let scale = _mm256_mul_ps(input_scale, weights[tile].scale);
+            let total = _mm256_cvtepi32_ps(totals[tile][row]);
+            sums[tile][row] = _mm256_fmadd_ps(scale, total, sums[tile][row]);
+        }
+    }
 }

@@ -1,23 +1,30 @@
 //! Inputs in 8 bits: integers within a block, floats across blocks.
 //!
-//! `maddubs` multiplies unsigned by signed bytes and adds neighbours in 16 bits, `madd` multiplies
-//! those by 16-bit scales and adds neighbours in 32 bits. Weights with an offset stay unsigned, and
-//! `offset * sum(input)` is taken off afterwards; signed weights lend their sign to the input.
+//! `maddubs` multiplies unsigned by signed bytes and adds neighbours in 16 bits, `madd` by ones
+//! adds neighbours in 32 bits. Weights with an offset stay unsigned, and totals begin with
+//! `-offset * sum(input)`; signed weights lend their sign to the input.
 
 use std::arch::x86_64::*;
+use std::array::from_fn;
 
-use super::block::{Block, Correction, correction, signed, sums_in_16_bits, unpack};
-use super::quantized::Arithmetic;
+use super::block::{Block, halves, has_minimum, offset, signed, sums_in_16_bits, unpack};
+use super::{floats, stream};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
+use crate::matmul::layout::QUANTIZED_ROWS;
+use crate::matmul::tiles::{Arithmetic, steps};
 
 /// Format number `F` of [`Format::ALL`].
-pub(super) struct Int8<const F: usize>;
+pub(in crate::matmul) struct Int8<const F: usize>;
 
 impl<const F: usize> Arithmetic for Int8<F> {
     const FORMAT: Format = Format::ALL[F];
+    const WIDTH: usize = 1;
+    const VECTORS: usize = if sums_in_16_bits(Format::ALL[F]) == 8 { 2 } else { 1 };
+    const ROWS: usize = 4;
     type Block = Block;
     type Input = Int8Block;
+    type Sum = __m256;
 
     fn row<'a>(input: &'a Activations, row: u32) -> &'a [Int8Block] {
         input.int8_row(row)
@@ -25,72 +32,127 @@ impl<const F: usize> Arithmetic for Int8<F> {
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn zero() -> Block {
-        Block::zero()
+    unsafe fn zero() -> (Block, __m256) {
+        (Block::zero(), _mm256_setzero_ps())
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn unpack(begin: *const u8, index: usize) -> Block {
+    unsafe fn unpack([begin, _]: [*const u8; 2], index: usize) -> Block {
         // SAFETY: the caller's promise.
         unsafe { unpack::<F>(begin, index) }
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn dot<const N: usize>(
-        weights: &Block,
-        at: usize,
+    unsafe fn add<const T: usize, const N: usize>(
+        blocks: &[[Block; T]],
         input: &[&[Int8Block]; N],
-        sums: &mut [__m256; N],
+        sums: &mut [[__m256; N]; T],
     ) {
-        dot::<F, N>(weights, at, input, sums);
+        let in_16_bits = const { sums_in_16_bits(Format::ALL[F]) };
+        // A loop of fewer steps costs more than it saves.
+        let vectors = if N > 1 && in_16_bits == 8 { steps(8) } else { in_16_bits };
+        for (at, blocks) in blocks.iter().enumerate() {
+            // SAFETY: a block has a multiple of so many vectors, and every input this block.
+            unsafe { dot::<F, T, N>(vectors, blocks.each_ref(), at, input, sums) };
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn stream(tile: &[u8], input: &[Int8Block]) -> [f32; QUANTIZED_ROWS] {
+        stream::<Self>(tile, input)
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn floats(sum: __m256) -> [[f32; QUANTIZED_ROWS]; 2] {
+        [floats(sum), [0.0; QUANTIZED_ROWS]]
     }
 }
 
 /// Adds one block's products to the sums of `N` rows.
 ///
-/// No integer overflows. Inputs are in -127..=127. In 16 bits, `SUMS` (see [`sums_in_16_bits`])
-/// products of neighbours stay within 32767. In 32 bits a block's total stays below
-/// 32 * 127 * 128 * 128 (6-bit weights, 8-bit scales: 63 * 127 * 32 * 128, and as much again for
-/// the correction), far from 2^31.
+/// No integer overflows. Inputs are in -127..=127. In 16 bits, [`sums_in_16_bits`] products of
+/// neighbours stay within 32767. In 32 bits a block's total stays below 32 * 127 * 128, and as much
+/// again for the offset, far from 2^31.
+///
+/// # Safety
+/// `vectors` is at most [`sums_in_16_bits`]; every input has block `at`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn dot<const F: usize, const N: usize>(
-    weights: &Block,
+unsafe fn dot<const F: usize, const T: usize, const N: usize>(
+    vectors: usize,
+    weights: [&Block; T],
     at: usize,
     input: &[&[Int8Block]; N],
-    sums: &mut [__m256; N],
+    sums: &mut [[__m256; N]; T],
 ) {
     let format = const { Format::ALL[F] };
-    let in_16_bits = const { sums_in_16_bits(Format::ALL[F]) };
-    let mut totals = [_mm256_setzero_si256(); N];
-    for part in 0..8 / in_16_bits {
-        let first = part * in_16_bits;
-        let mut products = [_mm256_setzero_si256(); N];
-        for v in first..first + in_16_bits {
-            let codes = weights.codes[v];
-            for row in 0..N {
-                let next = multiply(format, codes, broadcast(&input[row][at], v));
-                products[row] = _mm256_add_epi16(products[row], next);
+    // SAFETY: the caller's promise.
+    let input: [&Int8Block; N] = from_fn(|row| unsafe { input[row].get_unchecked(at) });
+    let parts = const { if halves(Format::ALL[F]) { 2 } else { 1 } };
+    for part in 0..parts {
+        // SAFETY: the caller's promise.
+        let totals = unsafe { totals::<F, T, N>(vectors, weights, part, input) };
+        for row in 0..N {
+            let scale = _mm256_set1_ps(input[row].scale);
+            let share = _mm256_set1_ps(input[row].scale * input[row].sum(part, parts) as f32);
+            for tile in 0..T {
+                let sum = &mut sums[tile][row];
+                let scale = _mm256_mul_ps(scale, weights[tile].scale[part]);
+                *sum = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(totals[tile][row]), *sum);
+                if has_minimum(format) {
+                    *sum = _mm256_fmadd_ps(weights[tile].minimum[part], share, *sum);
+                }
             }
         }
-        let small = weights.small[first / 4];
-        for row in 0..N {
-            totals[row] = _mm256_add_epi32(totals[row], _mm256_madd_epi16(products[row], small));
-        }
-    }
-    for row in 0..N {
-        sums[row] = add_scaled(format, weights, &input[row][at], totals[row], sums[row]);
     }
 }
 
-/// Columns `4v..4v + 4` of the input in every 32 bits.
+/// The integer dot products of a part of a block.
+///
+/// # Safety
+/// See [`dot`].
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn broadcast(input: &Int8Block, v: usize) -> __m256i {
-    let [a, b, c, d] = input.codes.as_chunks::<4>().0[v];
-    _mm256_set1_epi32(i32::from_ne_bytes([a as u8, b as u8, c as u8, d as u8]))
+unsafe fn totals<const F: usize, const T: usize, const N: usize>(
+    vectors: usize,
+    weights: [&Block; T],
+    part: usize,
+    input: [&Int8Block; N],
+) -> [[__m256i; N]; T] {
+    let format = const { Format::ALL[F] };
+    let in_16_bits = const { sums_in_16_bits(Format::ALL[F]) };
+    let parts = const { if halves(Format::ALL[F]) { 2 } else { 1 } };
+    let mut totals = [[_mm256_setzero_si256(); N]; T];
+    for row in 0..N {
+        let minus = _mm256_set1_epi32(-offset(format) * input[row].sum(part, parts));
+        (0..T).for_each(|tile| totals[tile][row] = minus);
+    }
+    for round in 0..8 / in_16_bits / parts {
+        let first = part * 4 + round * in_16_bits;
+        let mut products = [[_mm256_setzero_si256(); N]; T];
+        for v in first..first + vectors {
+            // SAFETY: the caller's promise.
+            let codes = weights.map(|weights| unsafe { *weights.codes.get_unchecked(v) });
+            for row in 0..N {
+                // SAFETY: the caller's promise.
+                let input = _mm256_set1_epi32(unsafe { input[row].four(v) });
+                for tile in 0..T {
+                    let next = multiply(format, codes[tile], input);
+                    products[tile][row] = _mm256_add_epi16(products[tile][row], next);
+                }
+            }
+        }
+        let ones = _mm256_set1_epi16(1);
+        for tile in 0..T {
+            for row in 0..N {
+                let wide = _mm256_madd_epi16(products[tile][row], ones);
+                totals[tile][row] = _mm256_add_epi32(totals[tile][row], wide);
+            }
+        }
+    }
+    totals
 }
 
 /// Products of bytes, neighbours added in 16 bits.
@@ -102,34 +164,5 @@ fn multiply(format: Format, codes: __m256i, input: __m256i) -> __m256i {
         _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(input, codes))
     } else {
         _mm256_maddubs_epi16(codes, input)
-    }
-}
-
-/// The integer total times its scales onto the float sum.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn add_scaled(
-    format: Format,
-    weights: &Block,
-    input: &Int8Block,
-    total: __m256i,
-    sum: __m256,
-) -> __m256 {
-    let [low, high] = input.sums;
-    let both = i32::from(low) & 0xffff | i32::from(high) << 16;
-    let corrected = _mm256_madd_epi16(weights.correction, _mm256_set1_epi32(both));
-    let input_scale = _mm256_set1_ps(input.scale);
-    let scale = _mm256_mul_ps(input_scale, weights.scale);
-    match correction(format) {
-        Correction::Nothing => _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(total), sum),
-        Correction::Offset => {
-            let total = _mm256_add_epi32(total, corrected);
-            _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(total), sum)
-        }
-        Correction::Minimum => {
-            let sum = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(total), sum);
-            let minimum = _mm256_mul_ps(input_scale, weights.minimum);
-            _mm256_fmadd_ps(minimum, _mm256_cvtepi32_ps(corrected), sum)
-        }
     }
 }

@@ -33,28 +33,6 @@ pub(super) fn field(bytes: __m128i, shift: usize, mask: i8) -> __m128i {
     _mm_and_si128(shifted, _mm_set1_epi8(mask))
 }
 
-/// Eight signed bytes as 16 x i16: each twice, for the two halves of its 32-bit lane.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn twice(bytes: __m128i) -> __m256i {
-    pair(bytes, bytes)
-}
-
-/// Two times eight signed bytes as 16 x i16: lane `row` has `first[row]` low, `second[row]` high.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn pair(first: __m128i, second: __m128i) -> __m256i {
-    _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(first, second))
-}
-
-/// Eight words as 16 x i16: each twice, for the two halves of its 32-bit lane.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn both(words: __m128i) -> __m256i {
-    let low = _mm256_cvtepu16_epi32(words);
-    _mm256_or_si256(low, _mm256_slli_epi32::<16>(low))
-}
-
 /// The 6-bit (scales, minimums) of 32 columns, as `format::scale_and_minimum` has them.
 ///
 /// # Safety

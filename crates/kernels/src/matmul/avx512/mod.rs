@@ -1,0 +1,47 @@
+//! Products on x86-64 with AVX-512 (F, BW, DQ, VL) and its integer dot products (VNNI).
+//!
+//! A vector is two tiles of quantized weights side by side, or one of floats. One row alone is a
+//! matter of reading memory and takes AVX2's way.
+
+mod float;
+mod int16;
+mod int8;
+
+pub(super) use float::float_tiles;
+
+use std::arch::x86_64::*;
+
+use super::layout::QUANTIZED_ROWS;
+use super::tiles::Arithmetics;
+
+/// AVX-512's arithmetic for every format.
+pub(super) struct Avx512;
+
+impl Arithmetics for Avx512 {
+    type Int8<const F: usize> = int8::Int8<F>;
+    type Int16 = int16::Int16;
+}
+
+/// Two vectors of 256 bits side by side.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn beside([low, high]: [__m256i; 2]) -> __m512i {
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+}
+
+/// The same of floats.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn floats_beside([low, high]: [__m256; 2]) -> __m512 {
+    _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high)
+}
+
+/// The sums of two tiles.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn floats(sum: __m512) -> [[f32; QUANTIZED_ROWS]; 2] {
+    let mut out = [[0.0; QUANTIZED_ROWS]; 2];
+    // SAFETY: sixteen floats.
+    unsafe { _mm512_storeu_ps(out.as_mut_ptr().cast(), sum) };
+    out
+}

@@ -1,0 +1,241 @@
+//! Tiles of quantized weights times several rows: the loops, for any instruction set.
+//!
+//! A few blocks of a few tiles are unpacked, then used by all rows, and so on along the columns, so
+//! that unpacking costs little and what is unpacked stays in the first cache.
+
+use std::array::from_fn;
+use std::ops::Range;
+
+use super::activations::Activations;
+use super::layout::{BLOCK, QUANTIZED_ROWS, group};
+use super::matrix::Matrix;
+use super::{ROWS_AT_ONCE, Store};
+use crate::format::Format;
+
+/// How an instruction set multiplies blocks of a format.
+pub(super) trait Arithmetic {
+    /// The format.
+    const FORMAT: Format;
+    /// Tiles side by side in a vector of sums: 1 or 2.
+    const WIDTH: usize;
+    /// Vectors of sums that share an input's way into the registers, at most 3.
+    const VECTORS: usize;
+    /// Input rows that use a block while it is in registers: 4 or 8.
+    const ROWS: usize;
+    /// Blocks of each tile unpacked at a time: a part of the first cache.
+    const UNPACKED: usize = 8;
+    /// 32 columns of `WIDTH` tiles, ready for the dot product.
+    type Block: Copy;
+    /// 32 columns of an input row.
+    type Input: 'static;
+    /// The sums of `WIDTH` tiles.
+    type Sum: Copy;
+
+    /// An input row.
+    fn row<'a>(input: &'a Activations, row: u32) -> &'a [Self::Input];
+
+    /// A block of zeros, and sums of zero.
+    ///
+    /// # Safety
+    /// The instructions exist.
+    unsafe fn zero() -> (Self::Block, Self::Sum);
+
+    /// Block `index` of a group; asks for one that comes later.
+    ///
+    /// # Safety
+    /// The instructions exist; each of `begins` is the first byte of a group of the format in a
+    /// tile, readable up to and including block `index`; tiles begin on cache lines, and heads and
+    /// blocks are multiples of 32 bytes. The second is not used where `WIDTH` is 1.
+    unsafe fn unpack(begins: [*const u8; 2], index: usize) -> Self::Block;
+
+    /// Adds the products of some blocks of `T` vectors of rows with the same blocks of `N` input
+    /// rows to their sums.
+    ///
+    /// # Safety
+    /// The instructions exist; every input has as many blocks as there are.
+    unsafe fn add<const T: usize, const N: usize>(
+        blocks: &[[Self::Block; T]],
+        input: &[&[Self::Input]; N],
+        sums: &mut [[Self::Sum; N]; T],
+    );
+
+    /// One tile times one row: the weights pass through the registers once.
+    ///
+    /// # Safety
+    /// The instructions exist; the tile is of as many columns as the input.
+    unsafe fn stream(tile: &[u8], input: &[Self::Input]) -> [f32; QUANTIZED_ROWS];
+
+    /// The floats of a vector of sums, tile by tile; the second is of no meaning if `WIDTH` is 1.
+    ///
+    /// # Safety
+    /// The instructions exist.
+    unsafe fn floats(sum: Self::Sum) -> [[f32; QUANTIZED_ROWS]; 2];
+}
+
+/// `count`, which the compiler must not know: a loop of that many steps stays a loop, with its sums
+/// in registers. Unrolled, all loads move to its front and the registers run out.
+#[inline(always)]
+pub(super) fn steps(count: usize) -> usize {
+    std::hint::black_box(count)
+}
+
+/// An instruction set's arithmetic for every format.
+pub(super) trait Arithmetics {
+    /// Inputs in 8 bits, for format number `F` of [`Format::ALL`].
+    type Int8<const F: usize>: Arithmetic;
+    /// Inputs in 16 bits.
+    type Int16: Arithmetic;
+}
+
+/// As `scalar::quantized_tiles`, bit for bit.
+///
+/// # Safety
+/// The machine has the instructions of `A`.
+pub(super) unsafe fn quantized_tiles<A: Arithmetics>(
+    weights: &Matrix,
+    tiles: Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    store: Store<QUANTIZED_ROWS>,
+) {
+    // The format becomes a constant: everything below is compiled once for each.
+    let run = match weights.format() {
+        Format::Q4_0 => run::<A::Int8<{ Format::Q4_0 as usize }>>,
+        Format::Q4_1 => run::<A::Int8<{ Format::Q4_1 as usize }>>,
+        Format::Q5_0 => run::<A::Int8<{ Format::Q5_0 as usize }>>,
+        Format::Q5_1 => run::<A::Int8<{ Format::Q5_1 as usize }>>,
+        Format::Q8_0 => run::<A::Int16>,
+        Format::Q2K => run::<A::Int8<{ Format::Q2K as usize }>>,
+        Format::Q3K => run::<A::Int8<{ Format::Q3K as usize }>>,
+        Format::Q4K => run::<A::Int8<{ Format::Q4K as usize }>>,
+        Format::Q5K => run::<A::Int8<{ Format::Q5K as usize }>>,
+        Format::Q6K => run::<A::Int8<{ Format::Q6K as usize }>>,
+        Format::Iq4Nl => run::<A::Int8<{ Format::Iq4Nl as usize }>>,
+        Format::Iq4Xs => run::<A::Int8<{ Format::Iq4Xs as usize }>>,
+        Format::Mxfp4 => run::<A::Int8<{ Format::Mxfp4 as usize }>>,
+        Format::Int4 => run::<A::Int8<{ Format::Int4 as usize }>>,
+        Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => {
+            unreachable!("floats have tiles of their own")
+        }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { run(weights, tiles, input, rows, store) }
+}
+
+/// # Safety
+/// The machine has the instructions of `A`.
+unsafe fn run<A: Arithmetic>(
+    weights: &Matrix,
+    tiles: Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    store: Store<QUANTIZED_ROWS>,
+) {
+    // SAFETY: the caller's promise; `Product` was checked to have inputs for all columns.
+    unsafe {
+        if let [row] = *rows {
+            let input = A::row(input, row);
+            tiles.for_each(|tile| store(tile, &[A::stream(weights.tile(tile), input)]));
+            return;
+        }
+        for first in tiles.clone().step_by(A::VECTORS * A::WIDTH) {
+            let tiles = first..tiles.end.min(first + A::VECTORS * A::WIDTH);
+            match tiles.len().div_ceil(A::WIDTH) {
+                3 => many::<A, 3>(weights, tiles, input, rows, store),
+                2 => many::<A, 2>(weights, tiles, input, rows, store),
+                _ => many::<A, 1>(weights, tiles, input, rows, store),
+            }
+        }
+    }
+}
+
+/// The tiles of `T` vectors of sums; the last vector may have one tile less.
+///
+/// # Safety
+/// The machine has the instructions of `A`.
+unsafe fn many<A: Arithmetic, const T: usize>(
+    weights: &Matrix,
+    tiles: Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    store: Store<QUANTIZED_ROWS>,
+) {
+    let shape = const { group(A::FORMAT) };
+    let blocks = input.columns() / BLOCK;
+    // A tile that is not there is one that is, computed twice.
+    let begins: [[*const u8; 2]; T] = from_fn(|vector| {
+        let first = tiles.start + vector * A::WIDTH;
+        [first, (first + 1).min(tiles.end - 1)].map(|tile| weights.tile(tile).as_ptr())
+    });
+    // SAFETY: the caller's promise.
+    let (zero, sum) = unsafe { A::zero() };
+    let mut unpacked = [[zero; T]; 8];
+    let mut sums = [[sum; T]; ROWS_AT_ONCE];
+    for first in (0..blocks).step_by(A::UNPACKED) {
+        let unpacked = &mut unpacked[..A::UNPACKED.min(blocks - first)];
+        for (offset, unpacked) in unpacked.iter_mut().enumerate() {
+            let (at, index) = shape.find(first + offset);
+            for (unpacked, begins) in unpacked.iter_mut().zip(begins) {
+                // SAFETY: each tile has this block: `layout::tile_bytes` counted the same groups.
+                *unpacked = unsafe { A::unpack(begins.map(|begin| begin.add(at)), index) };
+            }
+        }
+        let part = |row: u32| &A::row(input, row)[first..first + unpacked.len()];
+        // SAFETY: the caller's promise; the inputs are cut to the blocks.
+        unsafe { all_rows::<A, T>(unpacked, rows, &part, &mut sums) };
+    }
+    for (number, tile) in tiles.enumerate() {
+        let (vector, half) = (number / A::WIDTH, number % A::WIDTH);
+        let mut out = [[0.0; QUANTIZED_ROWS]; ROWS_AT_ONCE];
+        for (out, sums) in out.iter_mut().zip(&sums[..rows.len()]) {
+            // SAFETY: the caller's promise.
+            *out = unsafe { A::floats(sums[vector]) }[half];
+        }
+        store(tile, &out[..rows.len()]);
+    }
+}
+
+/// Takes the rows in as large parts as the registers hold.
+///
+/// # Safety
+/// The machine has the instructions of `A`; `part` gives as many blocks as are `unpacked`.
+unsafe fn all_rows<'a, A: Arithmetic, const T: usize>(
+    unpacked: &[[A::Block; T]],
+    rows: &[u32],
+    part: &dyn Fn(u32) -> &'a [A::Input],
+    sums: &mut [[A::Sum; T]; ROWS_AT_ONCE],
+) {
+    let (mut rows, mut sums) = (rows, &mut sums[..]);
+    while !rows.is_empty() {
+        // SAFETY: the caller's promise.
+        let done = unsafe {
+            match rows.len().min(A::ROWS) {
+                8 => some_rows::<A, T, 8>(unpacked, rows, part, sums),
+                4..8 => some_rows::<A, T, 4>(unpacked, rows, part, sums),
+                2..4 => some_rows::<A, T, 2>(unpacked, rows, part, sums),
+                _ => some_rows::<A, T, 1>(unpacked, rows, part, sums),
+            }
+        };
+        (rows, sums) = (&rows[done..], &mut sums[done..]);
+    }
+}
+
+/// Goes on with the sums of the first `N` rows; how many they are.
+///
+/// # Safety
+/// As for [`all_rows`].
+unsafe fn some_rows<'a, A: Arithmetic, const T: usize, const N: usize>(
+    unpacked: &[[A::Block; T]],
+    rows: &[u32],
+    part: &dyn Fn(u32) -> &'a [A::Input],
+    sums: &mut [[A::Sum; T]],
+) -> usize {
+    let input: [&[A::Input]; N] = from_fn(|row| part(rows[row]));
+    let mut turned: [[A::Sum; N]; T] = from_fn(|vector| from_fn(|row| sums[row][vector]));
+    // SAFETY: the caller's promise.
+    unsafe { A::add::<T, N>(unpacked, &input, &mut turned) };
+    for (row, sums) in sums[..N].iter_mut().enumerate() {
+        *sums = from_fn(|vector| turned[vector][row]);
+    }
+    N
+}
