@@ -58,6 +58,8 @@ def spread(name, shape):
     if len(shape) == 1:
         is_norm = name.endswith(".weight") and ("norm" in module or module.startswith("ln"))
         return (1.0, 0.2) if is_norm else (0.0, 0.15)
+    if name.startswith("cpmbee."):
+        return 0.0, round(math.sqrt(3), 5)  # its maps divide by the root of their columns
     if module == "router_scale":
         return 1.0, 0.2
     if module in ["conv_k", "conv_v"]:

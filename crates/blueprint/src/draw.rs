@@ -60,6 +60,7 @@ impl Display for Prefix {
         match self.end {
             PrefixEnd::Prompt => write!(f, "the prompt"),
             PrefixEnd::Before(token) => write!(f, "the prompt up to token {token}"),
+            PrefixEnd::BeforeLast(token) => write!(f, "the prompt up to its last token {token}"),
         }
     }
 }

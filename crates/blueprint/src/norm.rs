@@ -14,6 +14,8 @@ pub struct Norm {
     /// `[width]`: multiplied into the weight at load. So queries take over the weight of a key norm
     /// whose keys other layers reuse with weights of their own.
     pub times: Option<Tensor>,
+    /// Multiplies the result, 1 in most models: folded into weight and bias.
+    pub scale: f32,
     /// Added under the root.
     pub eps: f32,
 }
@@ -35,12 +37,12 @@ impl Norm {
     /// The root-mean-square norm whose weight is `{name}.weight`.
     pub fn new(name: &str, width: usize, eps: f32) -> Norm {
         let weight = Some(Tensor::new(format!("{name}.weight"), [width]));
-        Norm { width, kind: NormKind::Rms, weight, times: None, eps }
+        Norm { width, kind: NormKind::Rms, weight, times: None, scale: 1.0, eps }
     }
 
     /// The root-mean-square norm without a weight.
     pub fn unweighted(width: usize, eps: f32) -> Norm {
-        Norm { width, kind: NormKind::Rms, weight: None, times: None, eps }
+        Norm { width, kind: NormKind::Rms, weight: None, times: None, scale: 1.0, eps }
     }
 
     /// The layer norm of `{name}.weight` and `{name}.bias`.

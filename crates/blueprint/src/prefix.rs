@@ -32,6 +32,15 @@ pub enum Segments {
         /// That of what is given and written.
         given: usize,
     },
+    /// A token begins each segment of the prompt: first a root, then in turns a child of the root
+    /// and its child. The relation of a row to a key is `up * depth_max + down`, by the steps up
+    /// from the row's segment to the next one above both, and down from there to the key's.
+    Tree {
+        /// Begins a segment.
+        start: u32,
+        /// More than there are steps.
+        depth_max: usize,
+    },
 }
 
 /// A further table, of which a row is added to each embedding.
@@ -62,6 +71,8 @@ pub enum PrefixEnd {
     Prompt,
     /// Before the first such token of the prompt, or with a prompt that has none.
     Before(u32),
+    /// Before the last such token of the prompt, or with a prompt that has none.
+    BeforeLast(u32),
 }
 
 /// A token that stands for text to be written.

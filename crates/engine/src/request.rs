@@ -1,6 +1,7 @@
 //! What goes into the engine and what comes out.
 
 use crate::Sampling;
+use baimo_model::opening::TooManySegments;
 
 /// The name of a request within its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +39,12 @@ pub enum Refused {
         /// Positions there are.
         context: usize,
     },
+    /// More segments than the model's prompts may have.
+    #[error(
+        "the prompt has {} segments, of which any two are related, at most {}\n\
+         hint: join some of them", .0.found, .0.most
+    )]
+    Segments(TooManySegments),
     /// More positions than the cache holds.
     #[error(
         "prompt and answer need {needed} cache positions, there are {capacity}\n\

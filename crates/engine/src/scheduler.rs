@@ -111,8 +111,8 @@ impl Scheduler {
             return Err(Refused::Empty);
         }
         let given = std::mem::take(&mut request.tokens);
-        let opening = self.prefix.as_ref().map(|prefix| Opening::of(prefix, &given));
-        let opening = opening.unwrap_or_default();
+        let opening = self.prefix.as_ref().map(|prefix| Opening::of(prefix, &given)).transpose();
+        let opening = opening.map_err(Refused::Segments)?.unwrap_or_default();
         let lead = self.prefix.iter().flat_map(|prefix| prefix.lead.clone());
         let given: Vec<u32> = lead.chain(given).collect();
         let (tokens, context) = (given.len(), self.limits.context);

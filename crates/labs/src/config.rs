@@ -215,6 +215,15 @@ impl<'a> Config<'a> {
         Ok(self.typed(key, "true or false", Value::as_bool)?.unwrap_or(default))
     }
 
+    /// Of a list of lists of true and false, one for each layer, that of `layer`; empty where there
+    /// is none.
+    pub fn flags_at(&self, key: &str, layer: usize) -> Result<Vec<bool>> {
+        let list = self.typed(key, "a list of true and false for each layer", |value| {
+            value.as_array()?.get(layer)?.as_array()?.iter().map(Value::as_bool).collect()
+        })?;
+        Ok(list.unwrap_or_default())
+    }
+
     /// A string, where there is one.
     pub fn text_option(&self, key: &str) -> Result<Option<&'a str>> {
         self.typed(key, "a string", Value::as_str)

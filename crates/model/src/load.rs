@@ -286,25 +286,28 @@ impl Loader<'_, '_> {
     }
 
     fn norm(&mut self, norm: &blueprint::Norm) -> Result<Norm, Error> {
+        let scaled = |numbers: Option<Vec<f32>>| match norm.scale {
+            1.0 => numbers,
+            scale => numbers.map(|numbers| numbers.iter().map(|x| x * scale).collect()),
+        };
+        let weight = product(self.vector(&norm.weight)?, self.vector(&norm.times)?);
+        let ones = || (norm.scale != 1.0).then(|| vec![1.0; norm.width]);
         Ok(Norm {
             width: norm.width,
             kind: match &norm.kind {
                 blueprint::NormKind::Rms => NormKind::Rms,
-                blueprint::NormKind::Layer { bias } => NormKind::Layer { bias: self.vector(bias)? },
+                blueprint::NormKind::Layer { bias } => {
+                    NormKind::Layer { bias: scaled(self.vector(bias)?) }
+                }
             },
-            weight: product(self.vector(&norm.weight)?, self.vector(&norm.times)?),
+            weight: scaled(weight.or_else(ones)),
             eps: norm.eps,
         })
     }
 
     /// A norm whose result is multiplied by `scale`.
     fn scaled(&mut self, norm: &blueprint::Norm, scale: f32) -> Result<Norm, Error> {
-        let mut norm = self.norm(norm)?;
-        if scale != 1.0 {
-            let weight = norm.weight.get_or_insert_with(|| vec![1.0; norm.width]);
-            weight.iter_mut().for_each(|weight| *weight *= scale);
-        }
-        Ok(norm)
+        self.norm(&blueprint::Norm { scale: norm.scale * scale, ..norm.clone() })
     }
 
     fn vector(&mut self, tensor: &Option<Tensor>) -> Result<Option<Vec<f32>>, Error> {
