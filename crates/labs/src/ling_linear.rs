@@ -48,7 +48,7 @@ pub const LING_LINEAR: Lab = Lab {
             models: "Ling-3.0-tiny, Ling-3.0-flash",
             blueprint: Some(third::third),
             gguf: Some(LING3),
-            voices: &[],
+            voices: &[&voices::LING_3, &voices::LING_THINKING, &voices::LING],
         },
         Family {
             architecture: "BailingHybridForCausalLM",

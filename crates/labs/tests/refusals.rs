@@ -189,6 +189,26 @@ fn a_quantization_that_does_not_run_is_named() {
 }
 
 #[test]
+fn sparse_attention_that_does_not_run_is_named() {
+    let changed = |sparse: Value| {
+        json!({ "architectures": ["MiniCPMForCausalLM"],
+                                          "sparse_config": sparse })
+    };
+    assert!(read(dense(), changed(json!({ "dense_len": 64 }))).is_ok());
+    for (sparse, named) in [
+        (json!({ "kernel_stride": 24 }), "stride` is 24; wanted a divisor of kernel_size"),
+        (json!({ "block_size": 24 }), "wanted a divisor of kernel_size and block_size"),
+        (json!({ "topk": 2, "init_blocks": 2 }), "topk` is 2; wanted more than 2 first blocks"),
+        (json!({ "use_nope": true }), "`sparse_config.use_nope` is true; wanted false"),
+        (json!({ "window_size": 0 }), "`sparse_config.window_size` is 0"),
+        (json!({ "sink_size": 4 }), "`sparse_config.sink_size`"),
+    ] {
+        let message = refusal(dense(), changed(sparse));
+        assert!(message.contains(named), "{message} has no {named}");
+    }
+}
+
+#[test]
 fn an_unknown_architecture_gives_the_nearest_name() {
     let message = refusal(dense(), json!({ "architectures": ["Qwen3LaterForCausalLM"] }));
     assert!(message.starts_with("architecture `Qwen3LaterForCausalLM` has no page"), "{message}");
