@@ -46,6 +46,17 @@ fn logits_prints_one_object_with_the_reference_numbers() {
 }
 
 #[test]
+fn rows_that_a_model_puts_before_the_prompt_have_room_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    checkpoint::write("cpm_ant", folder.path());
+    // With what is written just a page of the cache.
+    let ids: Vec<String> = (20..80).map(|id| id.to_string()).collect();
+    let model = folder.path().to_str().unwrap();
+    let found = json(&baimo(&["logits", model, "--ids", &ids.join(","), "--greedy", "4"]));
+    assert_eq!(found["greedy"].as_array().unwrap().len(), 4);
+}
+
+#[test]
 fn run_prints_the_answer_and_nothing_else() {
     let model = gguf("llama");
     let flags = ["--temperature", "0", "--max-tokens", "12"];

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The caches to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheSize {
-    /// Positions, all sequences together.
+    /// Positions of the one sequence, without those that the model puts before it.
     pub positions: usize,
     /// How numbers are stored.
     pub element: KvElement,
@@ -23,10 +23,11 @@ pub struct CacheSize {
 pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runner> {
     let blueprint = source.blueprint();
     let bar = bar(blueprint.count().parameters as u64);
+    let lead = blueprint.prefix.as_ref().map_or(0, |prefix| prefix.lead.len());
     let options = Options {
         weights: loading.weights,
         cache: size.element,
-        positions: size.positions,
+        positions: size.positions.saturating_add(lead),
         // The command runs one at a time.
         sequences: 1,
         threads: loading.threads.map(usize::from),
