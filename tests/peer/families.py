@@ -25,6 +25,8 @@ GOLDEN = HERE.parent / "golden"
 STEPS = 64
 LENGTHS = [1, 2, 7, 24]
 SQUARE = {"linear_value_head_dim": 8}
+# Also the eps that the norm inside has in the lab's own code.
+EIGHTH = {"attn_type_list": [0] * 7 + [1], "rms_norm_eps": 1e-6}
 # Cases that llama.cpp asks for: another case with other configuration keys, and more layers, made
 # by repeating the last, or the layers of a list. Its sizes tell it models apart, and it does not
 # read every key.
@@ -63,20 +65,19 @@ VARIANTS = {
     # It tells linear biases by the number of layers.
     "baichuan_7b_32": ("baichuan_7b", {}, 32),
     "baichuan_13b_40": ("baichuan_13b", {}, 40),
-    # As the lab released it: other keys than transformers has, layers of one kind but each eighth.
-    "minimax_text_01_eighth": ("minimax", {
-        "architectures": ["MiniMaxText01ForCausalLM"], "model_type": "minimax_text_01",
-        "layer_types": None, "attn_type_list": [0] * 7 + [1], "postnorm": True,
-        "rotary_dim": 8, "rms_norm_eps": 1e-6, **{
-            f"layernorm_{block}_{factor}": value
-            for block in ["full_attention", "linear_attention", "mlp"]
-            for factor, value in [("alpha", 3.5565588200778455), ("beta", 1.0)]},
-    }, [0, 1, 2, 0, 1, 2, 0, 3]),
-    "ling_3_published": ("bailing_hybrid", {
-        "architectures": ["BailingMoeV3ForCausalLM"], "model_type": "as_published",
-        "no_kda_lora": True,
-        "gated_attention_proj_granularity_type": "head_wise",
-        "moe_shared_expert_intermediate_size": 24}, None),
+    # Of eight layers it takes the last for the one without a state of fixed size.
+    "minimax_text_01_eighth": ("minimax_text_01", EIGHTH, [0, 1, 2, 0, 1, 2, 0, 3]),
+    "minimax_m1_eighth": ("minimax_m1", EIGHTH, [0, 1, 3, 0, 1, 3, 0, 2]),
+    # Transformers reads this otherwise than its lab wrote it, and the converter asks it.
+    "step3p5_published": ("step3p5", {"model_type": "as_published"}, None),
+    # It has one rank for the queries of all layers, and indexers in groups of 64 numbers whose
+    # pairs it rotates otherwise than transformers.
+    "dots3_note_64": ("dots3_note", {
+        "model_type": "as_published", "scoring_func": "sigmoid", "topk_method": "noaux_tc",
+        "apply_mla_qkv_lora_rescale": True, "swa_q_lora_rank": 24, "index_head_dim": 64,
+        "index_topk": 128,
+        "layer_types": ["full_attention"] * 2 + ["sliding_attention"] * 3 + ["full_attention"],
+    }, None),
     # Its converter forgets the order of the rows for biases, which no release has.
     "minicpm_unbiased": ("minicpm", {"attention_bias": False}, None),
     # Files do not say the length the divisors begin at; both then take the whole context.
@@ -89,9 +90,6 @@ VARIANTS = {
     "llama_joined": ("llama", {}, None),
     # Its converter looks for the eps under another key.
     "qwen_eps": ("qwen", {"rms_norm_eps": 1e-6}, None),
-    # Its converter reads the text model's own configuration only as the lab wrote it.
-    "step3p5": ("step3p7", {"architectures": ["Step3p5ForCausalLM"], "model_type": "as_published"},
-                None),
 }
 INDEXER_64 = {
     "indexer.wq_b.weight": [512, 24], "indexer.wk.weight": [64, 64],
@@ -110,6 +108,12 @@ RESIZED = {
     "qwen3_5_text_square": DELTA_SQUARE,
     "qwen3_5_moe_square": DELTA_SQUARE,
     "qwen3_5_moe_text_square": DELTA_SQUARE,
+    "dots3_note_64": {
+        "q_a_proj.weight": [24, 48], "q_a_layernorm.weight": [24],
+        **{f".{layer}.self_attn.q_b_proj.weight": [48, 24] for layer in [2, 3, 4]},
+        "indexer.wq_b.weight": [512, 24], "indexer.wk.weight": [64, 48],
+        "indexer.k_norm.weight": [64], "indexer.k_norm.bias": [64],
+    },
     "minicpm_unbiased": {"_proj.bias": None},
     "chatglm2_shares": {
         "query_key_value.weight": [96, 64], "query_key_value.bias": [96],
@@ -200,9 +204,6 @@ def write_checkpoint(case, folder):
     config = checkpoint.read(base, "config.json")
     config.pop("quantization_config", None)
     tensors = resized(case, checkpoint.read(base, "tensors.json")) or checkpoint.defined(base)
-    if case == "step3p5":
-        config = config["text_config"]
-        tensors = {name: values for name, values in tensors.items() if "vi" not in name[:4]}
     if isinstance(layers, list):
         tensors = chosen_layers(config, tensors, layers)
     elif layers:

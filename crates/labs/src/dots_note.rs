@@ -9,8 +9,9 @@
 use crate::attention::is_windowed;
 use crate::common::{aside, decoder, pre_norm, swiglu};
 use crate::experts::noaux;
+use crate::gguf::windowed::DOTS_NOTE;
 use crate::latent::{Widths, indexed, rank_scaled, unrotated};
-use crate::{Config, Family, Result, voices};
+use crate::{Config, Family, Gguf, Result, voices};
 use baimo_blueprint::{
     Blueprint, Ffn, Latent, Linear, Mixer, Norm, Query, Rope, RopeStyle, Shared,
 };
@@ -21,12 +22,13 @@ pub const NOTE: Family = Family {
     architecture: "Dots3NoteForConditionalGeneration",
     models: "dots3-note-prev (its text part)",
     blueprint: Some(note),
-    gguf: None,
+    gguf: Some(Gguf::read_as("dots3note")),
     voices: &[&voices::DOTS],
 };
 
 /// The text part alone.
-pub const NOTE_TEXT: Family = Family { architecture: "Dots3NoteForCausalLM", ..NOTE };
+pub const NOTE_TEXT: Family =
+    Family { architecture: "Dots3NoteForCausalLM", gguf: Some(DOTS_NOTE), ..NOTE };
 
 fn note(c: &Config) -> Result<Blueprint> {
     c.waive(&["vision_config", "audio_config"]);

@@ -111,7 +111,7 @@ fn layer_normed(header: &GgufHeader, config: &mut Config) {
     named(header, config, &[("attention.layer_norm_epsilon", "rms_norm_eps")]);
 }
 
-fn indexed(header: &GgufHeader, config: &mut Config) {
+pub(super) fn indexed(header: &GgufHeader, config: &mut Config) {
     latent(header, config);
     let names = [
         ("attention.indexer.head_count", "index_n_heads"),

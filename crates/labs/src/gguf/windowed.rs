@@ -1,11 +1,14 @@
 //! Families whose layers differ: those with a window have sizes and a rope of their own, and keys
 //! hold a list with an item for each layer.
 
-use super::families::{Config, has_experts, named};
+use super::families::{Config, has_experts, indexed, named};
 use super::{Gguf, GgufHeader};
+use baimo_blueprint::{Blueprint, Mixer};
 use serde_json::{Map, Value, json};
 
 pub(crate) const MIMO2: Gguf = Gguf { config: mimo2, ..Gguf::plain("mimo2") };
+pub(crate) const DOTS_NOTE: Gguf =
+    Gguf { config: dots_note, adapt: ranks_folded, ..Gguf::plain("dots3note") };
 pub(crate) const STEP35: Gguf = Gguf { config: step35, ..Gguf::plain("step35") };
 
 /// Whether each layer has a window.
@@ -59,6 +62,47 @@ fn mimo2(header: &GgufHeader, config: &mut Config) {
     config.insert("hybrid_layer_pattern".into(), pattern.collect());
     let sparse = header.layers().map(|layer| u64::from(has_experts(header, layer)));
     config.insert("moe_layer_freq".into(), sparse.collect());
+}
+
+fn dots_note(header: &GgufHeader, config: &mut Config) {
+    indexed(header, config);
+    let windows = windows(header);
+    let heads = header.counts("attention.head_count").unwrap_or_default();
+    put(config, "num_attention_heads", of_kind(&heads, &windows, false));
+    put(config, "swa_num_attention_heads", of_kind(&heads, &windows, true));
+    named(
+        header,
+        config,
+        &[
+            ("attention.q_lora_rank", "swa_q_lora_rank"),
+            ("attention.kv_lora_rank_swa", "swa_kv_lora_rank"),
+            ("attention.value_length_mla_swa", "swa_v_head_dim"),
+            ("rope.dimension_count", "swa_qk_rope_head_dim"),
+            ("rope.freq_base_swa", "swa_rope_theta"),
+            ("expert_feed_forward_length", "moe_shared_expert_intermediate_size"),
+        ],
+    );
+    let count = |key| header.count(key).unwrap_or(0);
+    let key = count("attention.key_length_mla_swa");
+    put(config, "swa_qk_nope_head_dim", key.checked_sub(count("rope.dimension_count")));
+    // Widths in the latent space follow from the others.
+    let _ = ["attention.key_length_swa", "attention.value_length_swa"].map(|key| header.get(key));
+    let kinds = windows.iter().map(|on| match on {
+        true => Value::from("sliding_attention"),
+        false => Value::from("full_attention"),
+    });
+    config.insert("layer_types".into(), kinds.collect());
+}
+
+/// Converters have multiplied the norms of small ranks already.
+fn ranks_folded(_: &GgufHeader, blueprint: &mut Blueprint) {
+    for mixer in blueprint.layers.iter_mut().flat_map(|layer| layer.mixers_mut()) {
+        if let Mixer::Latent(mixer) = mixer {
+            mixer.kv_scale = 1.0;
+            let width = (mixer.nope_dim + mixer.rope_dim) as f64;
+            mixer.scale = (1.0 / width.sqrt()) as f32;
+        }
+    }
 }
 
 fn step35(header: &GgufHeader, config: &mut Config) {

@@ -76,6 +76,7 @@ pub(super) const LAYER: &[(&str, &str)] = &[
     ("attention.query_layernorm", "attn_q_norm"),
     ("self_attn.k_norm", "attn_k_norm"),
     ("self_attn.key_layernorm", "attn_k_norm"),
+    ("self_attn.k_rope_only_layernorm", "attn_k_norm"),
     ("attention.key_layernorm", "attn_k_norm"),
     ("self_attn.q_a_proj", "attn_q_a"),
     ("self_attn.q_a_layernorm", "attn_q_a_norm"),
