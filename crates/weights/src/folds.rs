@@ -106,3 +106,20 @@ fn transposed<'a>(part: &RowSource<'a>, wanted: &blueprint::Tensor) -> Tensor<'a
         ..part.tensor().clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::logarithms_of_rates;
+
+    #[test]
+    fn rates_are_all_below_zero_or_all_above() {
+        for sign in [1.0, -1.0] {
+            let mut rates = [sign, sign * std::f32::consts::E];
+            assert!(logarithms_of_rates(&mut rates));
+            assert!(rates[0] == 0.0 && (rates[1] - 1.0).abs() < 1e-6, "{rates:?}");
+        }
+        for mut rates in [[1.0, -1.0], [0.0, 1.0], [f32::NAN, 1.0], [f32::INFINITY, 1.0]] {
+            assert!(!logarithms_of_rates(&mut rates), "{rates:?}");
+        }
+    }
+}

@@ -71,3 +71,14 @@ fn unknown_names_have_no_candidates() {
     }
     assert_eq!(hub_name("v.patch_embd.weight"), None);
 }
+
+#[test]
+fn a_mixer_has_the_same_names_whatever_its_folder_is_called() {
+    let maps = ["q_proj.weight", "dt_bias", "kv_a_layernorm.weight", "o_norm.weight"];
+    for map in maps {
+        let of = |folder| gguf_candidates(&format!("model.layers.4.{folder}.{map}"));
+        assert_eq!(of("attention"), of("self_attn"), "{map}");
+    }
+    let last = part_of_split("model.layers.4.attention.kv_b_proj.weight", false, true);
+    assert_eq!(last.as_deref(), Some("model.layers.4.self_attn.v_b_proj.weight"));
+}
