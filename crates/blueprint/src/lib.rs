@@ -109,6 +109,16 @@ impl Blueprint {
         self.head.weight == self.embedding
     }
 
+    /// Checks what a page must not put together, whatever the configuration.
+    ///
+    /// # Panics
+    /// Where a prefix is read by a mixer that only looks back: our mistake.
+    pub fn check(&self) {
+        let mut mixers = self.layers.iter().flat_map(Layer::mixers);
+        let fits = self.prefix.is_none() || mixers.all(Mixer::looks_both_ways);
+        assert!(fits, "{}: a prefix with mixers that only look back", self.architecture);
+    }
+
     /// What each layer keeps between steps, a list per layer.
     pub fn states(&self) -> Vec<Vec<State>> {
         self.layers.iter().map(Layer::states).collect()

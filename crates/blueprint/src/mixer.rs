@@ -291,6 +291,16 @@ impl Mixer {
         }
     }
 
+    /// Whether its rows can see those behind them, as those of a [`crate::Prefix`] do.
+    pub fn looks_both_ways(&self) -> bool {
+        match self {
+            Mixer::Softmax(mixer) => mixer.blocks.is_none() && mixer.log_beyond.is_none(),
+            Mixer::Reuse(_) => true,
+            Mixer::Latent(mixer) => mixer.choice.is_none(),
+            Mixer::Recurrent(_) => false,
+        }
+    }
+
     /// Its rotations.
     pub fn ropes(&self) -> Vec<&Rope> {
         match self {

@@ -94,6 +94,7 @@ fn check(config: &Value) {
     let count = blueprint.count();
     assert!(count.active <= count.parameters, "{count:?}");
     assert!(!blueprint.to_string().is_empty());
+    blueprint.check();
     for layer in &blueprint.layers {
         for mixer in layer.mixers() {
             let width = match mixer {

@@ -1,5 +1,6 @@
 //! Configurations that are wrong: each error names the key, what it holds and what would run.
 
+use baimo_blueprint::{Prefix, PrefixEnd};
 use baimo_labs::{Blueprint, Error};
 use serde_json::{Value, json};
 
@@ -190,10 +191,8 @@ fn a_quantization_that_does_not_run_is_named() {
 
 #[test]
 fn sparse_attention_that_does_not_run_is_named() {
-    let changed = |sparse: Value| {
-        json!({ "architectures": ["MiniCPMForCausalLM"],
-                                          "sparse_config": sparse })
-    };
+    let changed =
+        |sparse: Value| json!({ "architectures": ["MiniCPMForCausalLM"], "sparse_config": sparse });
     assert!(read(dense(), changed(json!({ "dense_len": 64 }))).is_ok());
     for (sparse, named) in [
         (json!({ "kernel_stride": 24 }), "stride` is 24; wanted a divisor of kernel_size"),
@@ -206,6 +205,17 @@ fn sparse_attention_that_does_not_run_is_named() {
         let message = refusal(dense(), changed(sparse));
         assert!(message.contains(named), "{message} has no {named}");
     }
+}
+
+#[test]
+#[should_panic(expected = "MiniCPMForCausalLM: a prefix with mixers that only look back")]
+fn a_prefix_whose_rows_choose_among_those_before_them_is_our_mistake() {
+    let config = json!({ "architectures": ["MiniCPMForCausalLM"], "sparse_config": {} });
+    let mut blueprint = read(dense(), config).expect("a model");
+    blueprint.check();
+    blueprint.prefix =
+        Some(Prefix { lead: 0..0, end: PrefixEnd::Prompt, gaps: Vec::new(), segments: None });
+    blueprint.check();
 }
 
 #[test]

@@ -49,6 +49,9 @@ impl Decoder {
     ///
     /// # Errors
     /// Names the tensor that is missing, of the wrong shape or type, or that nobody asked for.
+    ///
+    /// # Panics
+    /// As [`Blueprint::check`].
     pub fn load(
         blueprint: Blueprint,
         checkpoint: &Checkpoint,
@@ -56,6 +59,7 @@ impl Decoder {
         kernels: &Kernels,
         progress: Progress,
     ) -> Result<Decoder, Error> {
+        blueprint.check();
         let mut loader = Loader {
             kernels,
             claims: Claims::new(checkpoint),

@@ -153,6 +153,8 @@ fn check(how: &Attention, q: &[f32], store: &KvStore, spans: &[AttentionSpan], o
     assert!(how.choice.is_none_or(fits), "a choice for each key head of each row");
     let biased = how.slopes.is_some() || how.bias.is_some();
     assert!(how.choice.is_none() || !biased, "chosen positions have no bias");
+    let onward = spans.iter().all(|span| span.together == 0);
+    assert!(how.choice.is_none() || onward, "positions are chosen among those before a row");
     if let Some(bias) = how.bias {
         bias.check(how.heads, spans);
     }

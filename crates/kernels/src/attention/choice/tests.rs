@@ -127,6 +127,18 @@ fn attention_to_chosen_positions_is_softmax_over_them_alone() {
     }
 }
 
+#[test]
+#[should_panic(expected = "positions are chosen among those before a row")]
+fn a_choice_beside_positions_that_all_rows_see_is_our_mistake() {
+    let (case, kernels) = (Case::new(1, KvElement::F32), kernels(Isa::Scalar, 1));
+    let spans = [AttentionSpan { together: 2, ..AttentionSpan::causal(0, 1, 0, &case.pages) }];
+    let how = Chooser { heads: 1, active: 1, q: &case.q[..DIM], weights: &case.weights[..1] };
+    let choice = choose(&kernels, &how, &case.index, &spans);
+    let how = Attention { choice: Some(&choice), ..Attention::causal(1, 0.7) };
+    let mut out = [0.0; CACHE.v_dim];
+    attention(&kernels, &how, &case.asked[..CACHE.k_dim], &case.cache, &spans, &mut out);
+}
+
 fn check_softmax(case: &Case) {
     let (chosen, bits) = case.run(&kernels(Isa::Scalar, 1), 20, &[TOKENS]);
     let read = |position| case.cache.read(&case.pages, position, 0);
