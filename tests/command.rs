@@ -160,24 +160,35 @@ fn without_a_model_the_built_in_poet_answers() {
     assert!(!missing.success && missing.stderr.contains("no-such-model.gguf"), "{missing:?}");
 }
 
+/// The tests of a bench, and that each has rates in their order.
+fn benched(outcome: &Outcome) -> Vec<(String, u64)> {
+    let of = |test: &Value| {
+        let rate = &test["tokens_per_second"];
+        let number = |key: &str| rate[key].as_f64().unwrap();
+        assert!(number("min") > 0.0 && number("min") <= number("median"));
+        assert!(number("median") <= number("max"));
+        (test["test"].as_str().unwrap().to_owned(), test["depth"].as_u64().unwrap())
+    };
+    json(outcome).as_array().unwrap().iter().map(of).collect()
+}
+
 #[test]
 fn bench_prints_a_list_of_tests() {
     let model = gguf("deepseek_v3");
     let flags = ["-p", "16", "-n", "4", "-d", "0,8", "-t", "2", "-r", "2", "--json"];
-    let list = json(&baimo(&[&["bench", &model], &flags[..]].concat()));
-    let names: Vec<(&str, u64)> = list
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|test| {
-            let rate = &test["tokens_per_second"];
-            let number = |key: &str| rate[key].as_f64().unwrap();
-            assert!(number("min") > 0.0 && number("min") <= number("median"));
-            assert!(number("median") <= number("max"));
-            (test["test"].as_str().unwrap(), test["depth"].as_u64().unwrap())
-        })
-        .collect();
-    assert_eq!(names, [("pp16", 0), ("tg4", 0), ("pp16", 8), ("tg4", 8)]);
+    let found = benched(&baimo(&[&["bench", &model], &flags[..]].concat()));
+    let wanted = [("pp16", 0), ("tg4", 0), ("pp16", 8), ("tg4", 8)];
+    assert_eq!(found, wanted.map(|(name, depth)| (name.to_owned(), depth)));
+}
+
+#[test]
+fn bench_computes_a_prompt_that_is_read_in_both_directions_in_one_piece() {
+    let folder = tempfile::tempdir().expect("a folder");
+    checkpoint::write("cpm_ant", folder.path());
+    let model = folder.path().to_str().unwrap();
+    // More than a piece, and a cache that ends with a page.
+    let flags = ["-p", "571", "-n", "59", "-d", "0,64", "-r", "1", "--json"];
+    assert_eq!(benched(&baimo(&[&["bench", model], &flags[..]].concat())).len(), 4);
 }
 
 #[test]

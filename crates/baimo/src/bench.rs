@@ -7,9 +7,10 @@ use anyhow::Result;
 use baimo_engine::{Batch, LOOKBACK, Opening, PAGE_POSITIONS, Runner, Span};
 use serde_json::{Value, json};
 use std::io::Write;
+use std::ops::Range;
 use std::time::Instant;
 
-/// Rows of a prompt computed at once.
+/// Rows of a prompt computed at once, where it may be cut.
 const CHUNK: usize = 512;
 
 /// One test: what is timed and at which depth.
@@ -68,12 +69,21 @@ impl Test {
 
     /// Tokens a second of each repetition, slowest first; one more run before them warms up.
     fn rates(&self, runner: &mut Runner, repetitions: usize) -> Vec<f64> {
-        prefill(runner, 0, self.depth);
-        self.once(runner);
+        let opening = self.opening(runner);
+        let depth = opening.lead + self.depth;
+        // What the model puts before a prompt is computed with it.
+        let start = if self.depth == 0 && self.prompt > 0 { 0 } else { depth };
+        let mut sequence = Sequence { runner, opening };
+        sequence.prefill(0..start);
+        let mut once = || {
+            sequence.prefill(start..depth + self.prompt);
+            (depth..depth + self.generate).for_each(|at| sequence.forward(at..at + 1, true));
+        };
+        once();
         let mut rates: Vec<f64> = (0..repetitions)
             .map(|_| {
                 let start = Instant::now();
-                self.once(runner);
+                once();
                 (self.prompt + self.generate) as f64 / start.elapsed().as_secs_f64()
             })
             .collect();
@@ -81,11 +91,13 @@ impl Test {
         rates
     }
 
-    fn once(&self, runner: &mut Runner) {
-        prefill(runner, self.depth, self.prompt);
-        for step in 0..self.generate {
-            forward(runner, self.depth + step, 1, true);
-        }
+    /// The prompt is what is in the cache, or else what is timed: all of it text without any mark,
+    /// so that a model with a prefix reads it in both directions.
+    fn opening(&self, runner: &Runner) -> Opening {
+        let Some(prefix) = &runner.decoder().blueprint().prefix else { return Opening::default() };
+        let opening = Opening::of(prefix, &[]).expect("nothing has no segments");
+        let prompt = if self.depth > 0 { self.depth } else { self.prompt };
+        Opening { together: opening.lead + prompt, ..opening }
     }
 
     fn report(&self, rates: &[f64], runner: &Runner, arguments: &Bench) -> Value {
@@ -111,34 +123,49 @@ impl Test {
     }
 }
 
-/// Computes `count` positions from `first` on, with the logits of the last.
-fn prefill(runner: &mut Runner, first: usize, count: usize) {
-    let mut done = 0;
-    while done < count {
-        let rows = CHUNK.min(count - done);
-        done += rows;
-        forward(runner, first + done - rows, rows, done == count);
-    }
+/// A sequence of made-up tokens.
+struct Sequence<'a> {
+    runner: &'a mut Runner,
+    opening: Opening,
 }
 
-fn forward(runner: &mut Runner, position: usize, rows: usize, last: bool) {
-    let vocab = runner.decoder().blueprint().vocab;
-    let pages = (position + rows).div_ceil(PAGE_POSITIONS) as u32;
-    // Different tokens, so that experts are chosen as in real text: not all the same.
-    let token = |at: usize| (at * 7919 % vocab) as u32;
-    let batch = Batch {
-        tokens: (position..position + rows).map(token).collect(),
-        spans: vec![Span {
-            first_row: 0,
-            rows,
-            position,
-            prompt: position + rows,
-            opening: Opening::default(),
-            before: (position.saturating_sub(LOOKBACK)..position).map(token).collect(),
-            pages: (0..pages).collect(),
-            slot: 0,
-        }],
-        wanted: if last { vec![rows as u32 - 1] } else { Vec::new() },
-    };
-    runner.forward(&batch);
+impl Sequence<'_> {
+    /// Computes these positions, with the logits of the last.
+    fn prefill(&mut self, positions: Range<usize>) {
+        let mut first = positions.start;
+        while first < positions.end {
+            let at_once = if first == 0 { CHUNK.max(self.opening.together) } else { CHUNK };
+            let end = positions.end.min(first + at_once);
+            self.forward(first..end, end == positions.end);
+            first = end;
+        }
+    }
+
+    fn forward(&mut self, positions: Range<usize>, last: bool) {
+        let (position, rows) = (positions.start, positions.len());
+        let batch = Batch {
+            tokens: positions.clone().map(|at| self.token(at)).collect(),
+            spans: vec![Span {
+                first_row: 0,
+                rows,
+                position,
+                prompt: positions.end,
+                opening: self.opening.clone(),
+                before: (position.saturating_sub(LOOKBACK)..position)
+                    .map(|at| self.token(at))
+                    .collect(),
+                pages: (0..positions.end.div_ceil(PAGE_POSITIONS) as u32).collect(),
+                slot: 0,
+            }],
+            wanted: if last { vec![rows as u32 - 1] } else { Vec::new() },
+        };
+        self.runner.forward(&batch);
+    }
+
+    /// Different tokens, so that experts are chosen as in real text: not all the same.
+    fn token(&self, at: usize) -> u32 {
+        let blueprint = self.runner.decoder().blueprint();
+        let lead = blueprint.prefix.as_ref().and_then(|prefix| prefix.lead.clone().nth(at));
+        lead.unwrap_or((at * 7919 % blueprint.vocab) as u32)
+    }
 }
