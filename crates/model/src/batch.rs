@@ -35,6 +35,16 @@ pub struct Span {
     pub slot: usize,
 }
 
+impl Span {
+    fn places(&self) -> impl Iterator<Item = Place> {
+        (self.position..self.position + self.rows).map(|position| Place {
+            standing: self.opening.standing(position),
+            written: self.opening.written(position),
+            ..Place::causal(position, self.prompt)
+        })
+    }
+}
+
 /// Where a row is in its sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -87,15 +97,7 @@ impl Logits {
 impl Batch {
     /// The place of every row.
     pub fn places(&self) -> Vec<Place> {
-        let of = |span: &Span| {
-            let (prompt, opening) = (span.prompt, span.opening.clone());
-            (span.position..span.position + span.rows).map(move |position| Place {
-                standing: opening.standing(position),
-                written: opening.written(position),
-                ..Place::causal(position, prompt)
-            })
-        };
-        self.spans.iter().flat_map(of).collect()
+        self.spans.iter().flat_map(Span::places).collect()
     }
 
     /// Checks that spans cover the rows and wanted rows exist: our own mistake where not.
