@@ -57,7 +57,8 @@ fn answer_once(arguments: &Run, source: &Source, prompt: &str) -> Result<()> {
     let tokens = tokenizer.encode(&prompt, options)?;
     source.check_tokens(&tokens)?;
     let context = arguments.context.unwrap_or(source.blueprint().context);
-    let positions = (tokens.len() + arguments.max_tokens).min(context.max(tokens.len()));
+    let most = tokens.len().saturating_add(arguments.max_tokens);
+    let positions = most.min(context.max(tokens.len()));
     let size = CacheSize { positions, element: arguments.kv };
     let generation = source.generation_config()?;
     let request = Request {
