@@ -11,10 +11,12 @@ pub fn run(arguments: &List) -> Result<()> {
         write!(out, "{}", baimo_labs::markdown_table())?;
         return Ok(());
     }
+    let families = baimo_labs::LABS.iter().flat_map(|lab| lab.families);
+    let width = families.map(|family| family.architecture.len()).max().unwrap_or_default();
     for lab in baimo_labs::LABS {
-        writeln!(out, "{} {} ({})", lab.name, lab.hanzi, lab.house)?;
+        writeln!(out, "{} ({})", lab.title(), lab.house)?;
         for family in lab.families {
-            writeln!(out, "  {:24} {}", family.architecture, family.models)?;
+            writeln!(out, "  {:width$}  {}", family.architecture, family.models)?;
         }
     }
     Ok(())

@@ -75,6 +75,13 @@ pub struct Lab {
     pub families: &'static [Family],
 }
 
+impl Lab {
+    /// Its name in both scripts.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name, self.hanzi).trim_end().to_owned()
+    }
+}
+
 /// Models that share an architecture.
 #[derive(Debug)]
 pub struct Family {
@@ -191,11 +198,11 @@ pub fn markdown_table() -> String {
         ["lab", "models", "architecture", "GGUF", "quantized", "voice", "checked against"];
     let mut table = row(&columns) + &row(&columns.map(|_| "---"));
     for lab in LABS {
-        let name = format!("{} {}", lab.name, lab.hanzi);
+        let title = lab.title();
         for family in lab.families {
             let (against, quantized) = checked(family.architecture).unwrap_or_default();
             table += &row(&[
-                name.trim(),
+                &title,
                 family.models,
                 &format!("`{}`", family.architecture),
                 gguf_of(family.architecture),
