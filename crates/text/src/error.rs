@@ -75,7 +75,7 @@ pub enum Error {
         cause: String,
     },
     /// A model has no chat template of that name.
-    #[error("no chat template named `{name}`, there is {available} (hint: use --raw)")]
+    #[error("no chat template named `{name}`, there is {available}")]
     NoTemplate {
         /// The name that was asked for.
         name: String,
