@@ -59,7 +59,8 @@ fn rotary(c: &Config, dim: usize) -> Result<Rope> {
     let context = c.size("max_position_embeddings")?;
     let plain = Rope::new(dim, RopeStyle::Half, 10_000.0);
     let Some(part) = c.part("rotary")? else {
-        return Ok(Rope { scaling: dynamic(c, "scaling_factor", context)?, ..plain });
+        let scaling = RopeScaling::Dynamic { factor: 1.0, original: context };
+        return Ok(Rope { scaling, ..plain });
     };
     let stretched = dynamic(&part, "scaling_factor", context)?;
     let scaling = match part.text_option("type")? {
