@@ -43,7 +43,7 @@ pub struct Product<'a> {
     pub output: &'a mut [f32],
 }
 
-/// Computes all of `list` in one parallel region: a tile of weights is read once for up to 64 rows.
+/// Computes all of `list` in one parallel region: a tile of weights is read once for up to 128 rows.
 ///
 /// # Panics
 /// If an output's length, an input's columns or an input row does not fit.
@@ -58,7 +58,7 @@ pub fn products(kernels: &Kernels, list: &mut [Product]) {
 }
 
 /// Input rows computed together: enough to use an unpacked tile often, few enough to stay in cache.
-const ROWS_AT_ONCE: usize = 64;
+const ROWS_AT_ONCE: usize = 128;
 
 /// Takes the sums of a tile: its number, then its lanes for each of the rows.
 type Store<'a, const LANES: usize> = &'a dyn Fn(usize, &[[f32; LANES]]);

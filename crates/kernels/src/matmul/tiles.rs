@@ -4,6 +4,7 @@
 //! that unpacking costs little and what is unpacked stays in the first cache.
 
 use std::array::from_fn;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::activations::Activations;
@@ -34,19 +35,19 @@ pub(super) trait Arithmetic {
     /// An input row.
     fn row<'a>(input: &'a Activations, row: u32) -> &'a [Self::Input];
 
-    /// A block of zeros, and sums of zero.
+    /// Sums of zero.
     ///
     /// # Safety
     /// The instructions exist.
-    unsafe fn zero() -> (Self::Block, Self::Sum);
+    unsafe fn zero() -> Self::Sum;
 
-    /// Block `index` of a group; asks for one that comes later.
+    /// Block `index` of a group, into `block`; asks for one that comes later.
     ///
     /// # Safety
     /// The instructions exist; each of `begins` is the first byte of a group of the format in a
     /// tile, readable up to and including block `index`; tiles begin on cache lines, and heads and
     /// blocks are multiples of 32 bytes. The second is not used where `WIDTH` is 1.
-    unsafe fn unpack(begins: [*const u8; 2], index: usize) -> Self::Block;
+    unsafe fn unpack(begins: [*const u8; 2], index: usize, block: &mut MaybeUninit<Self::Block>);
 
     /// Adds the products of some blocks of `T` vectors of rows with the same blocks of `N` input
     /// rows to their sums.
@@ -56,7 +57,7 @@ pub(super) trait Arithmetic {
     unsafe fn add<const T: usize, const N: usize>(
         blocks: &[[Self::Block; T]],
         input: &[&[Self::Input]; N],
-        sums: &mut [[Self::Sum; N]; T],
+        sums: [&mut [Self::Sum; N]; T],
     );
 
     /// One tile times one row: the weights pass through the registers once.
@@ -65,11 +66,11 @@ pub(super) trait Arithmetic {
     /// The instructions exist; the tile is of as many columns as the input.
     unsafe fn stream(tile: &[u8], input: &[Self::Input]) -> [f32; QUANTIZED_ROWS];
 
-    /// The floats of a vector of sums, tile by tile; the second is of no meaning if `WIDTH` is 1.
+    /// The floats of tile `half` of vectors of sums.
     ///
     /// # Safety
-    /// The instructions exist.
-    unsafe fn floats(sum: Self::Sum) -> [[f32; QUANTIZED_ROWS]; 2];
+    /// The instructions exist; `half` is below `WIDTH`.
+    unsafe fn floats(sums: &[Self::Sum], half: usize, out: &mut [[f32; QUANTIZED_ROWS]]);
 }
 
 /// `count`, which the compiler must not know: a loop of that many steps stays a loop, with its sums
@@ -167,75 +168,77 @@ unsafe fn many<A: Arithmetic, const T: usize>(
         let first = tiles.start + vector * A::WIDTH;
         [first, (first + 1).min(tiles.end - 1)].map(|tile| weights.tile(tile).as_ptr())
     });
+    let mut unpacked: [[MaybeUninit<A::Block>; T]; 8] =
+        [const { [const { MaybeUninit::uninit() }; T] }; 8];
     // SAFETY: the caller's promise.
-    let (zero, sum) = unsafe { A::zero() };
-    let mut unpacked = [[zero; T]; 8];
-    let mut sums = [[sum; T]; ROWS_AT_ONCE];
+    let mut sums = [[unsafe { A::zero() }; ROWS_AT_ONCE]; T];
     for first in (0..blocks).step_by(A::UNPACKED) {
         let unpacked = &mut unpacked[..A::UNPACKED.min(blocks - first)];
         for (offset, unpacked) in unpacked.iter_mut().enumerate() {
             let (at, index) = shape.find(first + offset);
             for (unpacked, begins) in unpacked.iter_mut().zip(begins) {
                 // SAFETY: each tile has this block: `layout::tile_bytes` counted the same groups.
-                *unpacked = unsafe { A::unpack(begins.map(|begin| begin.add(at)), index) };
+                unsafe { A::unpack(begins.map(|begin| begin.add(at)), index, unpacked) };
             }
         }
-        let part = |row: u32| &A::row(input, row)[first..first + unpacked.len()];
-        // SAFETY: the caller's promise; the inputs are cut to the blocks.
-        unsafe { all_rows::<A, T>(unpacked, rows, &part, &mut sums) };
+        // SAFETY: all of the slice was just written.
+        let unpacked = unsafe { &*(&raw const *unpacked as *const [[A::Block; T]]) };
+        // SAFETY: the caller's promise.
+        unsafe { all_rows::<A, T>(unpacked, first, input, rows, &mut sums) };
     }
+    let mut out = [[0.0; QUANTIZED_ROWS]; ROWS_AT_ONCE];
+    let out = &mut out[..rows.len()];
     for (number, tile) in tiles.enumerate() {
-        let (vector, half) = (number / A::WIDTH, number % A::WIDTH);
-        let mut out = [[0.0; QUANTIZED_ROWS]; ROWS_AT_ONCE];
-        for (out, sums) in out.iter_mut().zip(&sums[..rows.len()]) {
-            // SAFETY: the caller's promise.
-            *out = unsafe { A::floats(sums[vector]) }[half];
-        }
-        store(tile, &out[..rows.len()]);
+        let sums = &sums[number / A::WIDTH][..rows.len()];
+        // SAFETY: the caller's promise.
+        unsafe { A::floats(sums, number % A::WIDTH, out) };
+        store(tile, out);
     }
 }
 
 /// Takes the rows in as large parts as the registers hold.
 ///
 /// # Safety
-/// The machine has the instructions of `A`; `part` gives as many blocks as are `unpacked`.
-unsafe fn all_rows<'a, A: Arithmetic, const T: usize>(
+/// The machine has the instructions of `A`; the inputs have the `unpacked` blocks from `first` on.
+unsafe fn all_rows<A: Arithmetic, const T: usize>(
     unpacked: &[[A::Block; T]],
+    first: usize,
+    input: &Activations,
     rows: &[u32],
-    part: &dyn Fn(u32) -> &'a [A::Input],
-    sums: &mut [[A::Sum; T]; ROWS_AT_ONCE],
+    sums: &mut [[A::Sum; ROWS_AT_ONCE]; T],
 ) {
-    let (mut rows, mut sums) = (rows, &mut sums[..]);
-    while !rows.is_empty() {
+    let part = |row: u32| &A::row(input, row)[first..first + unpacked.len()];
+    let mut at = 0;
+    while at < rows.len() {
         // SAFETY: the caller's promise.
-        let done = unsafe {
-            match rows.len().min(A::ROWS) {
-                8 => some_rows::<A, T, 8>(unpacked, rows, part, sums),
-                4..8 => some_rows::<A, T, 4>(unpacked, rows, part, sums),
-                2..4 => some_rows::<A, T, 2>(unpacked, rows, part, sums),
-                _ => some_rows::<A, T, 1>(unpacked, rows, part, sums),
+        at += unsafe {
+            match (rows.len() - at).min(A::ROWS) {
+                8 => some_rows::<A, T, 8>(unpacked, &rows[at..], part, sums, at),
+                4..8 => some_rows::<A, T, 4>(unpacked, &rows[at..], part, sums, at),
+                2..4 => some_rows::<A, T, 2>(unpacked, &rows[at..], part, sums, at),
+                _ => some_rows::<A, T, 1>(unpacked, &rows[at..], part, sums, at),
             }
         };
-        (rows, sums) = (&rows[done..], &mut sums[done..]);
     }
 }
 
-/// Goes on with the sums of the first `N` rows; how many they are.
+/// Goes on with the sums of the first `N` of `rows`, which stand from `at` on; how many they are.
 ///
 /// # Safety
 /// As for [`all_rows`].
+#[inline]
 unsafe fn some_rows<'a, A: Arithmetic, const T: usize, const N: usize>(
     unpacked: &[[A::Block; T]],
     rows: &[u32],
-    part: &dyn Fn(u32) -> &'a [A::Input],
-    sums: &mut [[A::Sum; T]],
+    part: impl Fn(u32) -> &'a [A::Input],
+    sums: &mut [[A::Sum; ROWS_AT_ONCE]; T],
+    at: usize,
 ) -> usize {
     let input: [&[A::Input]; N] = from_fn(|row| part(rows[row]));
-    let mut turned: [[A::Sum; N]; T] = from_fn(|vector| from_fn(|row| sums[row][vector]));
-    // SAFETY: the caller's promise.
-    unsafe { A::add::<T, N>(unpacked, &input, &mut turned) };
-    for (row, sums) in sums[..N].iter_mut().enumerate() {
-        *sums = from_fn(|vector| turned[vector][row]);
-    }
+    let sums = sums.each_mut().map(|sums| {
+        sums[at..].first_chunk_mut::<N>().expect("there are as many sums as rows at once")
+    });
+    // SAFETY: the caller's promise; the inputs are cut to the blocks.
+    unsafe { A::add::<T, N>(unpacked, &input, sums) };
     N
 }

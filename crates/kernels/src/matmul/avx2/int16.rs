@@ -5,6 +5,7 @@
 
 use std::arch::x86_64::*;
 use std::array::from_fn;
+use std::mem::MaybeUninit;
 
 use super::scales::half;
 use super::unpack::bytes;
@@ -41,14 +42,13 @@ impl Arithmetic for Int16 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn zero() -> (Block, __m256) {
-        let zero = _mm256_setzero_ps();
-        (Block { codes: [_mm256_setzero_si256(); 16], scale: zero }, zero)
+    unsafe fn zero() -> __m256 {
+        _mm256_setzero_ps()
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn unpack([begin, _]: [*const u8; 2], index: usize) -> Block {
+    unsafe fn unpack([begin, _]: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
         let shape = const { group(Format::Q8_0) };
         const { assert!(group(Format::Q8_0).block_bytes() == BLOCK * QUANTIZED_ROWS) };
         let stride = shape.bytes() / shape.blocks;
@@ -63,7 +63,7 @@ impl Arithmetic for Int16 {
                     _mm256_srai_epi16::<8>(four),
                 ];
             }
-            Block { codes, scale: half(begin, index) }
+            block.write(Block { codes, scale: half(begin, index) });
         }
     }
 
@@ -72,12 +72,12 @@ impl Arithmetic for Int16 {
     unsafe fn add<const T: usize, const N: usize>(
         blocks: &[[Block; T]],
         input: &[&[Int16Block]; N],
-        sums: &mut [[__m256; N]; T],
+        mut sums: [&mut [__m256; N]; T],
     ) {
         let pairs = if N > 1 { steps(BLOCK / 2) } else { BLOCK / 2 };
         for (at, blocks) in blocks.iter().enumerate() {
             // SAFETY: a block has so many pairs of columns, and every input this block.
-            unsafe { dot::<T, N>(pairs, blocks.each_ref(), at, input, sums) };
+            unsafe { dot::<T, N>(pairs, blocks.each_ref(), at, input, &mut sums) };
         }
     }
 
@@ -87,8 +87,8 @@ impl Arithmetic for Int16 {
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn floats(sum: __m256) -> [[f32; QUANTIZED_ROWS]; 2] {
-        [floats(sum), [0.0; QUANTIZED_ROWS]]
+    unsafe fn floats(sums: &[__m256], _: usize, out: &mut [[f32; QUANTIZED_ROWS]]) {
+        out.iter_mut().zip(sums).for_each(|(out, sums)| *out = floats(*sums));
     }
 }
 
@@ -104,7 +104,7 @@ unsafe fn dot<const T: usize, const N: usize>(
     weights: [&Block; T],
     at: usize,
     input: &[&[Int16Block]; N],
-    sums: &mut [[__m256; N]; T],
+    sums: &mut [&mut [__m256; N]; T],
 ) {
     let mut totals = [[_mm256_setzero_si256(); N]; T];
     // SAFETY: the caller's promise.

@@ -6,6 +6,7 @@
 
 use std::arch::x86_64::*;
 use std::array::from_fn;
+use std::mem::MaybeUninit;
 
 use super::block::{Block, halves, has_minimum, offset, signed, sums_in_16_bits, unpack};
 use super::{floats, stream};
@@ -32,15 +33,15 @@ impl<const F: usize> Arithmetic for Int8<F> {
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn zero() -> (Block, __m256) {
-        (Block::zero(), _mm256_setzero_ps())
+    unsafe fn zero() -> __m256 {
+        _mm256_setzero_ps()
     }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn unpack([begin, _]: [*const u8; 2], index: usize) -> Block {
+    unsafe fn unpack([begin, _]: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
         // SAFETY: the caller's promise.
-        unsafe { unpack::<F>(begin, index) }
+        block.write(unsafe { unpack::<F>(begin, index) });
     }
 
     #[inline]
@@ -48,14 +49,14 @@ impl<const F: usize> Arithmetic for Int8<F> {
     unsafe fn add<const T: usize, const N: usize>(
         blocks: &[[Block; T]],
         input: &[&[Int8Block]; N],
-        sums: &mut [[__m256; N]; T],
+        mut sums: [&mut [__m256; N]; T],
     ) {
         let in_16_bits = const { sums_in_16_bits(Format::ALL[F]) };
         // A loop of fewer steps costs more than it saves.
         let vectors = if N > 1 && in_16_bits == 8 { steps(8) } else { in_16_bits };
         for (at, blocks) in blocks.iter().enumerate() {
             // SAFETY: a block has a multiple of so many vectors, and every input this block.
-            unsafe { dot::<F, T, N>(vectors, blocks.each_ref(), at, input, sums) };
+            unsafe { dot::<F, T, N>(vectors, blocks.each_ref(), at, input, &mut sums) };
         }
     }
 
@@ -65,8 +66,8 @@ impl<const F: usize> Arithmetic for Int8<F> {
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn floats(sum: __m256) -> [[f32; QUANTIZED_ROWS]; 2] {
-        [floats(sum), [0.0; QUANTIZED_ROWS]]
+    unsafe fn floats(sums: &[__m256], _: usize, out: &mut [[f32; QUANTIZED_ROWS]]) {
+        out.iter_mut().zip(sums).for_each(|(out, sums)| *out = floats(*sums));
     }
 }
 
@@ -85,7 +86,7 @@ unsafe fn dot<const F: usize, const T: usize, const N: usize>(
     weights: [&Block; T],
     at: usize,
     input: &[&[Int8Block]; N],
-    sums: &mut [[__m256; N]; T],
+    sums: &mut [&mut [__m256; N]; T],
 ) {
     let format = const { Format::ALL[F] };
     // SAFETY: the caller's promise.

@@ -15,6 +15,7 @@ pub(super) use int8::Int8;
 pub(super) use int16::Int16;
 
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 
 use super::layout::{QUANTIZED_ROWS, group};
 use super::tiles::{Arithmetic, Arithmetics};
@@ -47,20 +48,21 @@ fn prefetch(at: *const u8, count: usize) {
 #[target_feature(enable = "avx2,fma,f16c")]
 fn stream<A: Arithmetic<Sum = __m256>>(tile: &[u8], input: &[A::Input]) -> [f32; QUANTIZED_ROWS] {
     let shape = const { group(A::FORMAT) };
-    let mut sums = [[_mm256_setzero_ps()]];
+    let mut sums = [_mm256_setzero_ps()];
+    let mut block = [MaybeUninit::uninit()];
     let mut begin = tile.as_ptr();
     for input in input.chunks(shape.blocks) {
         for (index, input) in input.chunks(1).enumerate() {
             // SAFETY: the tile has this block: `layout::tile_bytes` counted the same groups. The
             // instructions exist, since this function runs.
             unsafe {
-                let block = A::unpack([begin; 2], index);
-                A::add::<1, 1>(&[[block]], &[input], &mut sums);
+                A::unpack([begin; 2], index, &mut block[0]);
+                A::add::<1, 1>(&[[block[0].assume_init()]], &[input], [&mut sums]);
             }
         }
         begin = begin.wrapping_add(shape.bytes());
     }
-    floats(sums[0][0])
+    floats(sums[0])
 }
 
 /// The eight floats of a vector.

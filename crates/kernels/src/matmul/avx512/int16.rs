@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 use std::array::from_fn;
+use std::mem::MaybeUninit;
 
 use super::{beside, floats, floats_beside};
 use crate::format::Format;
@@ -36,21 +37,24 @@ impl Arithmetic for Int16 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn zero() -> (Block, __m512) {
-        let zero = _mm512_setzero_ps();
-        (Block { codes: [_mm512_setzero_si512(); 16], scale: zero }, zero)
+    unsafe fn zero() -> __m512 {
+        _mm512_setzero_ps()
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn unpack(begins: [*const u8; 2], index: usize) -> Block {
+    unsafe fn unpack(begins: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
         // SAFETY: the caller's promise, for each tile.
-        let [low, high] = begins.map(|begin| unsafe { avx2::Int16::unpack([begin; 2], index) });
+        let [low, high] = begins.map(|begin| unsafe {
+            let mut block = MaybeUninit::uninit();
+            avx2::Int16::unpack([begin; 2], index, &mut block);
+            block.assume_init()
+        });
         let mut codes = [_mm512_setzero_si512(); 16];
         for (codes, halves) in codes.iter_mut().zip(low.codes.into_iter().zip(high.codes)) {
             *codes = beside(halves.into());
         }
-        Block { codes, scale: floats_beside([low.scale, high.scale]) }
+        block.write(Block { codes, scale: floats_beside([low.scale, high.scale]) });
     }
 
     #[inline]
@@ -58,12 +62,12 @@ impl Arithmetic for Int16 {
     unsafe fn add<const T: usize, const N: usize>(
         blocks: &[[Block; T]],
         input: &[&[Int16Block]; N],
-        sums: &mut [[__m512; N]; T],
+        mut sums: [&mut [__m512; N]; T],
     ) {
         let pairs = steps(BLOCK / 2);
         for (at, blocks) in blocks.iter().enumerate() {
             // SAFETY: a block has so many pairs of columns, and every input this block.
-            unsafe { dot::<T, N>(pairs, blocks.each_ref(), at, input, sums) };
+            unsafe { dot::<T, N>(pairs, blocks.each_ref(), at, input, &mut sums) };
         }
     }
 
@@ -76,8 +80,8 @@ impl Arithmetic for Int16 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn floats(sum: __m512) -> [[f32; QUANTIZED_ROWS]; 2] {
-        floats(sum)
+    unsafe fn floats(sums: &[__m512], half: usize, out: &mut [[f32; QUANTIZED_ROWS]]) {
+        floats(sums, half, out);
     }
 }
 
@@ -92,7 +96,7 @@ unsafe fn dot<const T: usize, const N: usize>(
     weights: [&Block; T],
     at: usize,
     input: &[&[Int16Block]; N],
-    sums: &mut [[__m512; N]; T],
+    sums: &mut [&mut [__m512; N]; T],
 ) {
     let mut totals = [[_mm512_setzero_si512(); N]; T];
     // SAFETY: the caller's promise.

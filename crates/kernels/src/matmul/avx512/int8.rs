@@ -3,6 +3,7 @@
 
 use std::arch::x86_64::*;
 use std::array::from_fn;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::{beside, floats, floats_beside};
@@ -38,18 +39,20 @@ impl<const F: usize> Arithmetic for Int8<F> {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn zero() -> (Block, __m512) {
-        let zero = _mm512_setzero_ps();
-        let codes = [_mm512_setzero_si512(); 8];
-        (Block { codes, scale: [zero; 2], minimum: [zero; 2] }, zero)
+    unsafe fn zero() -> __m512 {
+        _mm512_setzero_ps()
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn unpack(begins: [*const u8; 2], index: usize) -> Block {
+    unsafe fn unpack(begins: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
         let format = const { Format::ALL[F] };
         // SAFETY: the caller's promise, for each tile.
-        let [low, high] = begins.map(|begin| unsafe { avx2::Int8::<F>::unpack([begin; 2], index) });
+        let [low, high] = begins.map(|begin| unsafe {
+            let mut block = MaybeUninit::uninit();
+            avx2::Int8::<F>::unpack([begin; 2], index, &mut block);
+            block.assume_init()
+        });
         let mut codes = [_mm512_setzero_si512(); 8];
         for (codes, halves) in codes.iter_mut().zip(low.codes.into_iter().zip(high.codes)) {
             *codes = beside(halves.into());
@@ -60,11 +63,11 @@ impl<const F: usize> Arithmetic for Int8<F> {
         let both = |low: [__m256; 2], high: [__m256; 2]| {
             [floats_beside([low[0], high[0]]), floats_beside([low[1], high[1]])]
         };
-        Block {
+        block.write(Block {
             codes,
             scale: both(low.scale, high.scale),
             minimum: both(low.minimum, high.minimum),
-        }
+        });
     }
 
     #[inline]
@@ -72,12 +75,12 @@ impl<const F: usize> Arithmetic for Int8<F> {
     unsafe fn add<const T: usize, const N: usize>(
         blocks: &[[Block; T]],
         input: &[&[Int8Block]; N],
-        sums: &mut [[__m512; N]; T],
+        mut sums: [&mut [__m512; N]; T],
     ) {
         let half = steps(4);
         for (at, blocks) in blocks.iter().enumerate() {
             // SAFETY: a block has twice so many vectors of codes, and every input this block.
-            unsafe { dot::<F, T, N>(half, blocks.each_ref(), at, input, sums) };
+            unsafe { dot::<F, T, N>(half, blocks.each_ref(), at, input, &mut sums) };
         }
     }
 
@@ -90,8 +93,8 @@ impl<const F: usize> Arithmetic for Int8<F> {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn floats(sum: __m512) -> [[f32; QUANTIZED_ROWS]; 2] {
-        floats(sum)
+    unsafe fn floats(sums: &[__m512], half: usize, out: &mut [[f32; QUANTIZED_ROWS]]) {
+        floats(sums, half, out);
     }
 }
 
@@ -107,7 +110,7 @@ unsafe fn dot<const F: usize, const T: usize, const N: usize>(
     weights: [&Block; T],
     at: usize,
     input: &[&[Int8Block]; N],
-    sums: &mut [[__m512; N]; T],
+    sums: &mut [&mut [__m512; N]; T],
 ) {
     let format = const { Format::ALL[F] };
     // SAFETY: the caller's promise.

@@ -36,12 +36,16 @@ fn floats_beside([low, high]: [__m256; 2]) -> __m512 {
     _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high)
 }
 
-/// The sums of two tiles.
+/// See [`Arithmetic::floats`](super::tiles::Arithmetic::floats).
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn floats(sum: __m512) -> [[f32; QUANTIZED_ROWS]; 2] {
-    let mut out = [[0.0; QUANTIZED_ROWS]; 2];
-    // SAFETY: sixteen floats.
-    unsafe { _mm512_storeu_ps(out.as_mut_ptr().cast(), sum) };
-    out
+fn floats(sums: &[__m512], half: usize, out: &mut [[f32; QUANTIZED_ROWS]]) {
+    for (out, sums) in out.iter_mut().zip(sums) {
+        let tile = match half {
+            0 => _mm512_castps512_ps256(*sums),
+            _ => _mm512_extractf32x8_ps::<1>(*sums),
+        };
+        // SAFETY: eight floats.
+        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), tile) };
+    }
 }
