@@ -43,7 +43,7 @@ pub struct Product<'a> {
     pub output: &'a mut [f32],
 }
 
-/// Computes all of `list` in one parallel region: a tile of weights is read once for up to 128 rows.
+/// Computes all of `list` in one region; a tile of weights is read once for up to 128 rows.
 ///
 /// # Panics
 /// If an output's length, an input's columns or an input row does not fit.
@@ -60,7 +60,7 @@ pub fn products(kernels: &Kernels, list: &mut [Product]) {
 /// Input rows computed together: enough to use an unpacked tile often, few enough to stay in cache.
 const ROWS_AT_ONCE: usize = 128;
 
-/// Takes the sums of a tile: its number, then its lanes for each of the rows.
+/// Takes the sums of some tiles: the first's number, then for each of the rows the lanes of all.
 type Store<'a, const LANES: usize> = &'a dyn Fn(usize, &[[f32; LANES]]);
 
 /// A checked [`Product`] that threads may share.
@@ -112,7 +112,8 @@ impl<'a> Job<'a> {
 
     fn quantized(&self, isa: Isa, range: Range<usize>, first: usize, rows: &[u32]) {
         let Job { weights, input, .. } = *self;
-        let store: Store<QUANTIZED_ROWS> = &|tile, sums| self.output.store(first, tile, sums);
+        let store: Store<QUANTIZED_ROWS> =
+            &|tile, sums| self.output.store(first..first + rows.len(), tile, sums);
         match isa {
             Isa::Scalar => scalar::quantized_tiles(weights, range, input, rows, store),
             #[cfg(target_arch = "x86_64")]
@@ -132,7 +133,8 @@ impl<'a> Job<'a> {
 
     fn floats(&self, isa: Isa, range: Range<usize>, first: usize, rows: &[u32]) {
         let Job { weights, input, .. } = *self;
-        let store: Store<FLOAT_ROWS> = &|tile, sums| self.output.store(first, tile, sums);
+        let store: Store<FLOAT_ROWS> =
+            &|tile, sums| self.output.store(first..first + rows.len(), tile, sums);
         match isa {
             Isa::Scalar => scalar::float_tiles(weights, range, input, rows, store),
             #[cfg(target_arch = "x86_64")]
@@ -166,16 +168,20 @@ impl<'a> Output<'a> {
         Output { start, len, width, _borrow: std::marker::PhantomData }
     }
 
-    /// Writes the columns of `tile` in the rows from `first` on; lanes beyond the last are dropped.
-    fn store<const LANES: usize>(&self, first: usize, tile: usize, sums: &[[f32; LANES]]) {
+    /// Writes the columns of some tiles, the first of which is `tile`, in `rows`; `sums` has the
+    /// tiles of a row side by side. Lanes beyond the last column are dropped.
+    fn store<const LANES: usize>(&self, rows: Range<usize>, tile: usize, sums: &[[f32; LANES]]) {
+        let tiles = sums.len() / rows.len();
         let column = tile * LANES;
-        let lanes = LANES.min(self.width - column);
-        for (index, sums) in sums.iter().enumerate() {
-            let at = (first + index) * self.width + column;
-            assert!(at + lanes <= self.len, "a tile lies inside the output");
+        let lanes = (tiles * LANES).min(self.width - column);
+        for (row, sums) in rows.zip(sums.chunks_exact(tiles)) {
+            let at = row * self.width + column;
+            assert!(at + lanes <= self.len, "tiles lie inside the output");
             // SAFETY: in bounds by the assertion; no other thread touches these columns (see
             // `Sync` above), and nobody reads before the region has ended.
-            unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), self.start.add(at), lanes) };
+            unsafe {
+                std::ptr::copy_nonoverlapping(sums.as_ptr().cast(), self.start.add(at), lanes);
+            }
         }
     }
 }

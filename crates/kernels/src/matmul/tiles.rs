@@ -13,13 +13,16 @@ use super::matrix::Matrix;
 use super::{ROWS_AT_ONCE, Store};
 use crate::format::Format;
 
+/// Most tiles computed together.
+const TILES_MAX: usize = 4;
+
 /// How an instruction set multiplies blocks of a format.
 pub(super) trait Arithmetic {
     /// The format.
     const FORMAT: Format;
     /// Tiles side by side in a vector of sums: 1 or 2.
     const WIDTH: usize;
-    /// Vectors of sums that share an input's way into the registers, at most 3.
+    /// Vectors of sums that share an input's way into the registers, at most 3 and of 4 tiles.
     const VECTORS: usize;
     /// Input rows that use a block while it is in registers: 4 or 8.
     const ROWS: usize;
@@ -66,11 +69,16 @@ pub(super) trait Arithmetic {
     /// The instructions exist; the tile is of as many columns as the input.
     unsafe fn stream(tile: &[u8], input: &[Self::Input]) -> [f32; QUANTIZED_ROWS];
 
-    /// The floats of tile `half` of vectors of sums.
+    /// The floats of tile `half` of vectors of sums, each to the first of a row of tiles.
     ///
     /// # Safety
     /// The instructions exist; `half` is below `WIDTH`.
-    unsafe fn floats(sums: &[Self::Sum], half: usize, out: &mut [[f32; QUANTIZED_ROWS]]);
+    unsafe fn floats(
+        sums: &[Self::Sum],
+        half: usize,
+        out: &mut [[f32; QUANTIZED_ROWS]],
+        tiles: usize,
+    );
 }
 
 /// `count`, which the compiler must not know: a loop of that many steps stays a loop, with its sums
@@ -186,14 +194,15 @@ unsafe fn many<A: Arithmetic, const T: usize>(
         // SAFETY: the caller's promise.
         unsafe { all_rows::<A, T>(unpacked, first, input, rows, &mut sums) };
     }
-    let mut out = [[0.0; QUANTIZED_ROWS]; ROWS_AT_ONCE];
-    let out = &mut out[..rows.len()];
-    for (number, tile) in tiles.enumerate() {
+    // Side by side, so that whole cache lines are written.
+    let mut out = [[0.0; QUANTIZED_ROWS]; TILES_MAX * ROWS_AT_ONCE];
+    let out = &mut out[..tiles.len() * rows.len()];
+    for number in 0..tiles.len() {
         let sums = &sums[number / A::WIDTH][..rows.len()];
         // SAFETY: the caller's promise.
-        unsafe { A::floats(sums, number % A::WIDTH, out) };
-        store(tile, out);
+        unsafe { A::floats(sums, number % A::WIDTH, &mut out[number..], tiles.len()) };
     }
+    store(tiles.start, out);
 }
 
 /// Takes the rows in as large parts as the registers hold.

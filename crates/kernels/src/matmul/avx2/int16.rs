@@ -87,8 +87,8 @@ impl Arithmetic for Int16 {
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn floats(sums: &[__m256], _: usize, out: &mut [[f32; QUANTIZED_ROWS]]) {
-        out.iter_mut().zip(sums).for_each(|(out, sums)| *out = floats(*sums));
+    unsafe fn floats(sums: &[__m256], _: usize, out: &mut [[f32; QUANTIZED_ROWS]], tiles: usize) {
+        out.iter_mut().step_by(tiles).zip(sums).for_each(|(out, sums)| *out = floats(*sums));
     }
 }
 

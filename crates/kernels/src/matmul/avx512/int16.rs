@@ -80,8 +80,13 @@ impl Arithmetic for Int16 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-    unsafe fn floats(sums: &[__m512], half: usize, out: &mut [[f32; QUANTIZED_ROWS]]) {
-        floats(sums, half, out);
+    unsafe fn floats(
+        sums: &[__m512],
+        half: usize,
+        out: &mut [[f32; QUANTIZED_ROWS]],
+        tiles: usize,
+    ) {
+        floats(sums, half, out, tiles);
     }
 }
 

@@ -39,8 +39,8 @@ fn floats_beside([low, high]: [__m256; 2]) -> __m512 {
 /// See [`Arithmetic::floats`](super::tiles::Arithmetic::floats).
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn floats(sums: &[__m512], half: usize, out: &mut [[f32; QUANTIZED_ROWS]]) {
-    for (out, sums) in out.iter_mut().zip(sums) {
+fn floats(sums: &[__m512], half: usize, out: &mut [[f32; QUANTIZED_ROWS]], tiles: usize) {
+    for (out, sums) in out.iter_mut().step_by(tiles).zip(sums) {
         let tile = match half {
             0 => _mm512_castps512_ps256(*sums),
             _ => _mm512_extractf32x8_ps::<1>(*sums),
