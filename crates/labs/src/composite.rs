@@ -93,7 +93,7 @@ const DEFAULTS: &[&str] = &[
 ];
 
 /// The Blueprint of the text model whose configuration is at `key`, with its tensors at `home`.
-/// The head is tied where both configurations say so.
+/// Where the whole says whether the head is tied, it must say what the text model comes to.
 pub fn text_model(c: &Config, key: &str, home: Home) -> Result<Blueprint> {
     let Some(text) = c.part(key)? else {
         return Err(c.unsupported(key, "the configuration of the text model"));
