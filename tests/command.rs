@@ -2,6 +2,8 @@
 
 use baimo_tests::run::Outcome;
 use baimo_tests::{checkpoint, golden, run};
+use baimo_weights::Checkpoint;
+use baimo_weights::gguf::{self as gguf_file, Array};
 use serde_json::Value;
 
 fn baimo(arguments: &[&str]) -> Outcome {
@@ -217,6 +219,29 @@ fn tokenize_and_chat_template_print_ids_and_text() {
     let arguments = ["chat-template", &model, "--messages", file.to_str().unwrap()];
     let rendered = baimo(&arguments);
     assert_eq!((rendered.success, rendered.stdout.as_str()), (true, "user: hi\n"));
+}
+
+#[test]
+fn a_gguf_file_without_a_template_is_given_its_familys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, file) = (folder.path().join("model.gguf"), folder.path().join("messages.json"));
+    checkpoint::write_gguf("gguf/xverse", &model);
+    let written = Checkpoint::open(&model).expect("a file");
+    let words = ["<s>", "a"].map(str::to_owned).to_vec();
+    let vocabulary = [
+        ("tokenizer.ggml.model".to_owned(), gguf_file::Value::String("gpt2".to_owned())),
+        ("tokenizer.ggml.tokens".to_owned(), gguf_file::Value::Array(Array::Strings(words))),
+    ];
+    let metadata = [written.metadata().expect("keys").pairs(), &vocabulary].concat();
+    // This tensor says how many rows the vocabulary has.
+    let table = written.tensors().find(|tensor| tensor.name == "token_embd.weight").unwrap();
+    let (table, zeros) = (table.clone(), vec![0; table.range.len()]);
+    drop(written);
+    gguf_file::write(&model, &metadata, &[(table, &zeros)]).expect("a file");
+    std::fs::write(&file, r#"[{"role": "user", "content": "hi"}]"#).expect("a file to write");
+    let [model, file] = [&model, &file].map(|path| path.to_str().expect("a path in UTF-8"));
+    let rendered = baimo(&["chat-template", model, "--messages", file]);
+    assert_eq!(rendered.stdout, "Human: hi\n\nAssistant: ", "{rendered:?}");
 }
 
 #[test]

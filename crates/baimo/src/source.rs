@@ -142,7 +142,9 @@ pub fn template(model: &str) -> Result<Template> {
         let vocab = config["vocab_size"].as_u64().unwrap_or_default();
         return template_of(&path, None, architecture, vocab);
     }
-    template_of(&path, Some(metadata_of(&Checkpoint::open(&path)?)?), "", 0)
+    let own = template_of(&path, Some(metadata_of(&Checkpoint::open(&path)?)?), "", 0);
+    // Whose template stands in for one that is missing, the whole header tells.
+    own.or_else(|error| Source::open(model).map_or(Err(error), |source| source.template()))
 }
 
 /// From the metadata of a GGUF file, else from the files of a folder.
