@@ -286,4 +286,8 @@ pub const SPOKEN: &[Spoken] = &[
     Spoken::new(&XVERSE, "", "I look\n it up."),
     Spoken::new(&ORION, "", "I look\n it up."),
     Spoken::new(&TELECHAT, "", "I look\n it up."),
+    Spoken::new(&CHATGLM, "", "I look\n it up."),
+    Spoken::new(&GLM_FIRST, "", "I look\n it up."),
+    Spoken::new(&CPM_ANT, "", "I look\n it up."),
+    Spoken::new(&CPM_BEE, "", "I look\n it up."),
 ];

@@ -2,14 +2,18 @@
 //! hand from that code.
 
 use baimo_blueprint::voice::Voice;
-use baimo_labs::voices::{self, BAICHUAN, INTERNLM_FIRST, ORION, QWEN_FIRST, TELECHAT, XVERSE};
+use baimo_labs::voices::{
+    self, BAICHUAN, CHATGLM, CPM_ANT, CPM_BEE, GLM_FIRST, INTERNLM_FIRST, ORION, QWEN_FIRST,
+    TELECHAT, XVERSE,
+};
 use baimo_text::{Chat, Template};
 use serde_json::json;
 
 /// Begins with a system message where `system`.
 fn written(voice: &Voice, vocab: usize, system: bool) -> String {
     let source = voice.template.unwrap().to_owned();
-    let variables = [("vocab_size".to_owned(), vocab.to_string())];
+    let variables = [("vocab_size", vocab.to_string()), ("name", String::new())];
+    let variables = variables.map(|(name, text)| (name.to_owned(), text));
     let template = Template::new([("default".to_owned(), source)].into(), variables.into());
     let messages = [("system", "S"), ("user", "Q"), ("assistant", "A"), ("user", "R")];
     let message = |&(role, content): &(&str, &str)| json!({ "role": role, "content": content });
@@ -43,6 +47,15 @@ fn conversations_are_written_as_the_labs_code_writes_them() {
             "Human: Q\n\nAssistant: A<|endoftext|>Human: R\n\nAssistant: ",
         ),
         (&ORION, 84_608, "<s>Human: S\n\n", "Q\n\nAssistant: </s>A</s>Human: R\n\nAssistant: </s>"),
+        (&CHATGLM, 130_528, "S\n", "[Round 0]\n问：Q\n答：A\n[Round 1]\n问：R\n答：[gMASK]<sop>"),
+        (&GLM_FIRST, 150_528, "S\n", "Q\nA\nR[gMASK]<sop>"),
+        (&CPM_ANT, 30_720, "<s>S\n", "Q\nA\nR"),
+        (
+            &CPM_BEE,
+            86_583,
+            "",
+            "<s><root></s><s>input</s><s>Q\nA\nR</s><s>prompt</s><s>S</s><s><ans></s><s>",
+        ),
         (&TELECHAT, 160_256, "S", "<_user>Q<_bot>A<_end><_user>R<_bot>"),
     ] {
         assert_eq!(written(voice, vocab, true), format!("{system}{wanted}"), "{}", voice.name);
@@ -72,8 +85,47 @@ fn a_model_without_a_template_is_given_its_familys() {
         ("XverseForCausalLM", &XVERSE),
         ("OrionForCausalLM", &ORION),
         ("TelechatForCausalLM", &TELECHAT),
+        ("ChatGLMModel", &CHATGLM),
+        ("GLM130BForConditionalGeneration", &GLM_FIRST),
+        ("CpmAntForCausalLM", &CPM_ANT),
+        ("CpmBeeForCausalLM", &CPM_BEE),
     ] {
         assert_eq!(voices::voice(architecture, None), Some(voice));
         assert_eq!(voices::voice(architecture, voice.template), Some(voice), "by its own template");
     }
+}
+
+#[test]
+fn the_generations_of_one_architecture_are_told_apart() {
+    let render = |vocab: &str, name: &str, messages: serde_json::Value| {
+        let variables = [("vocab_size", vocab), ("name", name)];
+        let variables = variables.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let source = CHATGLM.template.unwrap().to_owned();
+        let template = Template::new([("default".to_owned(), source)].into(), variables.into());
+        let messages = messages.as_array().unwrap().clone();
+        template.unwrap().render(&Chat { messages, add_generation_prompt: true, ..Chat::default() })
+    };
+    let message = |role: &str, content: &str| json!({ "role": role, "content": content });
+    let alone = json!([message("user", "Q")]);
+    let long = json!([message("user", "Q"), message("assistant", "A"), message("user", "R")]);
+    assert_eq!(render("130528", "", alone.clone()).unwrap(), "Q[gMASK]<sop>");
+    let second = "[gMASK]sop[Round 1]\n\n问：Q\n\n答：";
+    assert_eq!(render("65024", "lab/chatglm2-6b", alone.clone()).unwrap(), second);
+    let second = format!("{second}A\n\n[Round 2]\n\n问：R\n\n答：");
+    assert_eq!(render("65024", "", long.clone()).unwrap(), second);
+    let third = "[gMASK]sop<|user|>\n Q<|assistant|>\n A<|user|>\n R<|assistant|>";
+    assert_eq!(render("65024", "lab/chatglm3-6b", long).unwrap(), third);
+    assert!(render("151552", "", alone).is_err());
+}
+
+#[test]
+fn a_text_with_a_gap_gets_no_other() {
+    let render = |text: &str| {
+        let source = GLM_FIRST.template.unwrap().to_owned();
+        let template = Template::new([("default".to_owned(), source)].into(), [].into()).unwrap();
+        let messages = vec![json!({ "role": "user", "content": text })];
+        template.render(&Chat { messages, add_generation_prompt: true, ..Chat::default() }).unwrap()
+    };
+    assert_eq!(render("a [MASK] b"), "a [MASK] b</s><sop>");
+    assert_eq!(render("a [MASK]"), "a [MASK]<sop>");
 }

@@ -156,7 +156,7 @@ fn tokenizer_of(path: &Path, metadata: Option<&Metadata>) -> Result<Tokenizer> {
 }
 
 /// Likewise; else the one that the architecture's first voice has, which may ask for the size of
-/// the vocabulary.
+/// the vocabulary and for the name that the configuration was released under.
 fn template_of(
     path: &Path,
     metadata: Option<&Metadata>,
@@ -171,7 +171,10 @@ fn template_of(
     match own {
         Err(baimo_text::Error::NoTemplate { name, available }) => match ours() {
             Some(source) => {
-                let variables = [("vocab_size".to_owned(), vocab.to_string())];
+                let config = read_json(&path.join("config.json")).unwrap_or_default();
+                let released = config["_name_or_path"].as_str().unwrap_or_default().to_owned();
+                let vocab = ("vocab_size".to_owned(), vocab.to_string());
+                let variables = [vocab, ("name".to_owned(), released)];
                 Ok(Template::new([(name, source.to_owned())].into(), variables.into())?)
             }
             None => Err(baimo_text::Error::NoTemplate { name, available }.into()),

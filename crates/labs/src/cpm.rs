@@ -11,7 +11,7 @@ mod bee;
 
 use crate::attention::{Heads, sized};
 use crate::common::{Frame, frame, layer_count};
-use crate::{Config, Family, Lab, Result};
+use crate::{Config, Family, Lab, Result, voices};
 use baimo_blueprint::{
     Activation, Block, Blueprint, Dense, Ffn, Layer, Linear, Lookup, LookupBy, Mixer, Norm, Prefix,
     PrefixEnd, RelativeBias, Residual, Segments, Softmax, Sublayer, Tensor,
@@ -28,14 +28,14 @@ pub const CPM: Lab = Lab {
             models: "CPM-Ant-10B",
             blueprint: Some(ant),
             gguf: None,
-            voices: &[],
+            voices: &[&voices::CPM_ANT],
         },
         Family {
             architecture: "CpmBeeForCausalLM",
             models: "CPM-Bee-1B/2B/5B/10B",
             blueprint: Some(bee::bee),
             gguf: None,
-            voices: &[],
+            voices: &[&voices::CPM_BEE],
         },
     ],
 };

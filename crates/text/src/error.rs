@@ -41,7 +41,8 @@ pub enum Error {
     /// A folder has none of the tokenizer files.
     #[error(
         "{folder}: no tokenizer found, wanted tokenizer.json, a *.tiktoken or tiktoken.model file, \
-         or tokenizer.model (hint: download the tokenizer files that belong to the weights)"
+         tokenizer.model, ice_text.model or vocab.txt (hint: download the tokenizer files that \
+         belong to the weights)"
     )]
     NoTokenizer {
         /// The folder that was searched.

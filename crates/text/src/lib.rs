@@ -12,6 +12,7 @@
 mod added;
 mod bpe;
 mod error;
+mod longest;
 mod patterns;
 mod pipeline;
 mod source;
@@ -22,6 +23,7 @@ mod template;
 mod tokenizer;
 mod vocabulary;
 pub mod voice;
+mod whitespace;
 
 pub use error::{Error, Result};
 pub use source::GgufVocabulary;

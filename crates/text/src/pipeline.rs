@@ -3,7 +3,9 @@
 use crate::added::{AddedTokens, Piece};
 use crate::bpe::Bpe;
 use crate::error::{Error, Result};
+use crate::longest::Longest;
 use crate::split::Splitter;
+use crate::whitespace::WhiteSpace;
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -32,6 +34,7 @@ pub(crate) struct Pipeline {
 #[derive(Debug)]
 pub(crate) enum Model {
     Bpe(Bpe),
+    Longest(Longest),
     Unigram {
         model: Box<Unigram>,
         unknown: u32,
@@ -55,6 +58,8 @@ pub(crate) enum Normalizer {
     None,
     Nfc,
     SentencePiece {
+        /// White space that has tokens of its own.
+        white_space: Option<WhiteSpace>,
         /// The character map of the file, if it has one.
         map: Option<Box<Precompiled>>,
         /// Spaces at the ends go, several become one.
@@ -68,8 +73,9 @@ impl std::fmt::Debug for Normalizer {
         match self {
             Normalizer::None => write!(f, "None"),
             Normalizer::Nfc => write!(f, "Nfc"),
-            Normalizer::SentencePiece { map, squeeze, prefix } => f
+            Normalizer::SentencePiece { white_space, map, squeeze, prefix } => f
                 .debug_struct("SentencePiece")
+                .field("white_space", white_space)
                 .field("map", &map.is_some())
                 .field("squeeze", squeeze)
                 .field("prefix", prefix)
@@ -112,6 +118,9 @@ impl Pipeline {
                     }
                 })
             }
+            Model::Longest(longest) => {
+                self.splitter.split(text, &mut |word| longest.encode(word, out))
+            }
             Model::Unigram { model, unknown, bytes } => {
                 let tokens = model
                     .tokenize(text)
@@ -136,8 +145,11 @@ impl Normalizer {
             Normalizer::None => Ok(Cow::Borrowed(text)),
             Normalizer::Nfc if is_nfc(text) => Ok(Cow::Borrowed(text)),
             Normalizer::Nfc => Ok(Cow::Owned(text.nfc().map(|(character, _)| character).collect())),
-            Normalizer::SentencePiece { map, squeeze, prefix } => {
+            Normalizer::SentencePiece { white_space, map, squeeze, prefix } => {
                 let mut text = Cow::Borrowed(text);
+                if let Some(white_space) = white_space {
+                    text = Cow::Owned(white_space.spell(&text));
+                }
                 if let Some(map) = map {
                     let mut mapped = NormalizedString::from(text.as_ref());
                     map.normalize(&mut mapped)

@@ -14,9 +14,22 @@ pub struct Tokenizer {
     pub(crate) vocabulary: Vocabulary,
     /// What the model's own tokenizer puts before a text: BOS, or several control tokens.
     pub(crate) prefix: Vec<u32>,
+    /// What it puts behind a text, where the text is asked to be filled in.
+    pub(crate) question: Option<Question>,
     pub(crate) bos: Option<u32>,
     /// Ids that end an answer, most usual first.
     pub(crate) eos: Vec<u32>,
+}
+
+/// How a model that fills gaps is asked.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// Tokens that stand for text to be written. A text without any ends with the first of them.
+    pub gaps: Vec<u32>,
+    /// Ends a text that goes on behind its gap.
+    pub end: u32,
+    /// Begins what is written.
+    pub start: u32,
 }
 
 /// Who does the work.
@@ -35,8 +48,8 @@ pub struct EncodeOptions {
     /// Special tokens written in the text are those tokens. Set for rendered templates; never set
     /// for text from a user, who could else forge the end of a turn.
     pub specials: bool,
-    /// Put before the text what the model's own tokenizer puts there, usually BOS or nothing.
-    /// Templates write theirs themselves.
+    /// Put around the text what the model's own tokenizer puts there, usually BOS before it or
+    /// nothing. Templates write theirs themselves.
     pub bos: bool,
 }
 
@@ -47,7 +60,25 @@ impl EncodeOptions {
     pub const PROMPT: EncodeOptions = EncodeOptions { specials: true, bos: true };
 }
 
+impl Question {
+    fn ask(&self, ids: &mut Vec<u32>) {
+        let is_gap = |id: &u32| self.gaps.contains(id);
+        if !ids.iter().any(is_gap) {
+            ids.extend(self.gaps.first());
+        } else if !ids.last().is_some_and(is_gap) {
+            ids.push(self.end);
+        }
+        ids.push(self.start);
+    }
+}
+
 impl Tokenizer {
+    /// Without anything around a text.
+    pub(crate) fn new(engine: Engine, vocabulary: Vocabulary) -> Tokenizer {
+        let (prefix, question, bos, eos) = (Vec::new(), None, None, Vec::new());
+        Tokenizer { engine, vocabulary, prefix, question, bos, eos }
+    }
+
     /// The ids of `text`.
     ///
     /// # Errors
@@ -64,6 +95,9 @@ impl Tokenizer {
                     .map_err(|cause| Error::Encode { cause: cause.to_string() })?;
                 ids.extend_from_slice(encoding.get_ids());
             }
+        }
+        if let Some(question) = self.question.as_ref().filter(|_| options.bos) {
+            question.ask(&mut ids);
         }
         Ok(ids)
     }

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 /// The largest vocabularies have some 300,000 tokens; an id far above that is a damaged file, and
 /// must not decide how much memory is taken.
-const IDS_MAX: usize = 1 << 24;
+pub(crate) const IDS_MAX: usize = 1 << 24;
 
 /// One token: the bytes it adds to a text, and whether it is a control token.
 #[derive(Clone, Debug, Default, PartialEq)]

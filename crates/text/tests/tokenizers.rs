@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 12] = [
     "byte_level",
     "ranks_nfc",
     "ranks_han",
@@ -15,6 +15,11 @@ const KINDS: [&str; 7] = [
     "sentencepiece_unigram",
     "sentencepiece_json",
     "unigram_json",
+    "filling_first",
+    "filling_later",
+    "named",
+    "lines_words",
+    "lines_whole",
 ];
 
 fn folder(kind: &str) -> PathBuf {
@@ -49,6 +54,32 @@ fn every_kind_gives_the_ids_of_its_own_library() {
         assert!(lines.len() > 150, "{kind} has {} lines", lines.len());
         let different = differences(&tokenizer, &lines);
         assert!(different.is_empty(), "{kind}: {}\n{}", different.len(), different[0]);
+    }
+}
+
+#[test]
+fn a_prompt_has_around_it_what_its_class_puts_there() {
+    let prompt = |kind: &str, text: &str| {
+        let tokenizer = Tokenizer::from_folder(folder(kind)).unwrap();
+        let ids = tokenizer.encode(text, EncodeOptions::PROMPT).unwrap();
+        let name = |id: &u32| tokenizer.token_text(*id).unwrap();
+        (ids.iter().map(name).collect::<Vec<_>>(), ids)
+    };
+    for (kind, images) in [("filling_first", 20_000), ("filling_later", 0)] {
+        let (names, ids) = prompt(kind, "a\n");
+        assert_eq!(names[names.len() - 3..], ["\n", "[gMASK]", "<sop>"], "{kind}");
+        assert!(ids.iter().all(|id| *id >= images));
+        let names = |text| prompt(kind, text).0;
+        assert_eq!(names("a[MASK]"), [" a", "[MASK]", "<sop>"]);
+        assert_eq!(names("a[sMASK]a"), [" a", "[sMASK]", " a", "</s>", "<sop>"]);
+        let tokenizer = Tokenizer::from_folder(folder(kind)).unwrap();
+        let ends = ["<eop>", "</s>"].map(|name| tokenizer.special_id(name).unwrap());
+        assert_eq!(tokenizer.eos(), ends);
+    }
+    assert_eq!(prompt("named", "a").0, ["[gMASK]", "sop", " a"]);
+    assert_eq!(prompt("named", "soprano sop").0.iter().filter(|name| *name == "sop").count(), 2);
+    for kind in ["lines_words", "lines_whole"] {
+        assert_eq!(prompt(kind, " \n").0, ["<s>", " ", "\n"]);
     }
 }
 
@@ -149,9 +180,12 @@ fn what_stands_around_the_vocabulary_is_read_too() {
 fn text_comes_back_from_its_ids() {
     for kind in KINDS.into_iter().filter(|kind| *kind != "unigram_json") {
         let tokenizer = Tokenizer::from_folder(folder(kind)).unwrap();
-        // A normalized character does not come back as it was, nor white space that was stripped.
+        // A normalized character does not come back as it was, nor white space that was stripped,
+        // nor what is unknown.
+        let lossy = ["sentencepiece_unigram", "named", "lines_words", "lines_whole"];
         let lossless = ["Hello, 世界! 👋", " two  spaces\n\n", "fn main() {\n\treturn 1;\n}", ""];
-        for text in lossless.iter().filter(|_| kind != "sentencepiece_unigram") {
+        let stripped = |text: &str| kind.starts_with("filling") && text.starts_with(' ');
+        for text in lossless.iter().filter(|t| !lossy.contains(&kind) && !stripped(t)) {
             let ids = tokenizer.encode(text, EncodeOptions::TEMPLATE).unwrap();
             assert_eq!(tokenizer.decode(&ids, false).unwrap(), *text, "{kind}");
         }
@@ -183,7 +217,9 @@ proptest! {
             let bytes: Vec<u8> =
                 shown.flat_map(|id| tokenizer.token_bytes(*id).unwrap()).copied().collect();
             let whole = String::from_utf8_lossy(&bytes);
-            let sentencepiece = kind.starts_with("sentencepiece") || kind == "unigram_json";
+            let sentencepiece = ["sentencepiece", "unigram_json", "filling", "named"]
+                .iter()
+                .any(|start| kind.starts_with(start));
             let wanted = whole.strip_prefix(' ').filter(|_| sentencepiece).unwrap_or(&whole);
             prop_assert_eq!(streamed, wanted);
         }
@@ -231,6 +267,7 @@ fn a_damaged_file_is_an_error_that_names_it() {
         ("ranks_nfc", "tiny.tiktoken"),
         ("sentencepiece_bpe", "tokenizer.model"),
         ("unigram_json", "tokenizer.json"),
+        ("filling_first", "ice_text.model"),
         ("byte_level", "tokenizer_config.json"),
     ];
     for (kind, file) in files {
@@ -246,6 +283,16 @@ fn what_is_not_known_is_refused_by_name() {
     let class = replaced("QWenTokenizer", "OtherTokenizer");
     let message = error_of("ranks_nfc", "tokenizer_config.json", class).to_string();
     assert!(message.contains("OtherTokenizer") && message.contains("tokenizer_class"), "{message}");
+    let images = replaced("\"num_image_tokens\": 0", "\"num_image_tokens\": 4000000000");
+    let message = error_of("filling_later", "tokenizer_config.json", images).to_string();
+    assert!(message.contains("num_image_tokens is 4000000000"), "{message}");
+    let lower = replaced("\"do_lower_case\": false", "\"do_lower_case\": true");
+    let message = error_of("filling_later", "tokenizer_config.json", lower).to_string();
+    assert!(message.contains("do_lower_case"), "{message}");
+    for (from, to, named) in [("</n>", "</m>", "</n>"), ("</s>", "<s>", "token 6 and token 7")] {
+        let message = error_of("lines_words", "vocab.txt", replaced(from, to)).to_string();
+        assert!(message.contains(named) && message.contains("vocab.txt"), "{message}");
+    }
     let merge = |bytes: Vec<u8>| {
         let mut json: Value = serde_json::from_slice(&bytes).unwrap();
         json["model"]["merges"][3] = serde_json::json!(["a", "no such token"]);

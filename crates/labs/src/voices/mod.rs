@@ -4,6 +4,7 @@
 mod json;
 mod markup;
 mod pairs;
+mod prefixed;
 mod python;
 mod sections;
 mod words;
@@ -11,6 +12,7 @@ mod words;
 pub use json::*;
 pub use markup::*;
 pub use pairs::*;
+pub use prefixed::*;
 pub use python::*;
 pub use sections::*;
 pub use words::*;
@@ -50,6 +52,8 @@ pub const VOICES: &[&Voice] = &[
     &FUNCTION_TAGS,
     &GLM_45,
     &LING_3,
+    &CHATGLM,
+    &GLM_FIRST,
     &GLM_Z1,
     &GLM_4,
     &ERNIE_X1,
@@ -70,6 +74,8 @@ pub const VOICES: &[&Voice] = &[
     &XVERSE,
     &ORION,
     &TELECHAT,
+    &CPM_ANT,
+    &CPM_BEE,
 ];
 
 /// Function tags, with and without thoughts.

@@ -3,6 +3,7 @@
 use crate::added::AddedToken;
 use crate::error::{Error, Result, read_json};
 use crate::tokenizer::Tokenizer;
+use crate::vocabulary::IDS_MAX;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +17,10 @@ pub(crate) struct FolderConfig {
     pub class: Option<String>,
     pub add_bos: Option<bool>,
     pub legacy: Option<bool>,
+    /// How many ids before those of text are of images.
+    pub image_tokens: Option<u32>,
+    /// A setting that changes text before all else, where one is on.
+    pub changes: Option<&'static str>,
     /// `added_tokens_decoder`.
     pub added: Vec<AddedToken>,
     /// The texts of `bos_token`, `eos_token` and the like, by those names.
@@ -48,6 +53,10 @@ impl FolderConfig {
         }
         self.add_bos = json["add_bos_token"].as_bool();
         self.legacy = json["legacy"].as_bool();
+        self.changes = ["do_lower_case", "remove_space"]
+            .into_iter()
+            .find(|key| json[*key] == Value::Bool(true));
+        self.image_tokens = self.image_tokens_of(&json["num_image_tokens"])?;
         for (id, token) in json["added_tokens_decoder"].as_object().into_iter().flatten() {
             let wrong = |_| {
                 Error::malformed(
@@ -59,6 +68,19 @@ impl FolderConfig {
             self.added.push(added_token(id.parse().map_err(wrong)?, token));
         }
         Ok(())
+    }
+
+    fn image_tokens_of(&self, json: &Value) -> Result<Option<u32>> {
+        let count = json.as_u64().and_then(|count| u32::try_from(count).ok());
+        match (json, count.filter(|count| (*count as usize) < IDS_MAX)) {
+            (Value::Null, _) => Ok(None),
+            (_, Some(count)) => Ok(Some(count)),
+            (found, None) => Err(Error::malformed(
+                &self.file,
+                format!("num_image_tokens is {found}, wanted a number less than {IDS_MAX}"),
+                "take the file from the model's own repository",
+            )),
+        }
     }
 
     /// Fills in what the tokenizer's own file does not say.

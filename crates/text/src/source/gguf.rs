@@ -174,7 +174,7 @@ fn byte_level(
         model: Model::Bpe(Bpe { alphabet, pairs, whole }),
     };
     let engine = Engine::Pipeline(Box::new(pipeline));
-    Ok(Tokenizer { engine, vocabulary, prefix: Vec::new(), bos: None, eos: Vec::new() })
+    Ok(Tokenizer::new(engine, vocabulary))
 }
 
 fn scored(source: &GgufVocabulary, mut kinds: Vec<Kind>, unigram: bool) -> Result<Tokenizer> {
@@ -201,6 +201,7 @@ fn scored(source: &GgufVocabulary, mut kinds: Vec<Kind>, unigram: bool) -> Resul
         file: FILE.to_owned(),
         list: list.map(|((token, score), kind)| (token.clone(), *score, kind)).collect(),
         unigram,
+        white_space: None,
         map: source.precompiled_charsmap.clone().filter(|map| unigram && !map.is_empty()),
         squeeze: unigram && source.remove_extra_whitespaces.unwrap_or(false),
         prefix: if prefixed { SpacePrefix::Every } else { SpacePrefix::Never },

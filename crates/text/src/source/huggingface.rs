@@ -37,7 +37,7 @@ pub(crate) fn load(path: &Path, config: &FolderConfig) -> Result<Tokenizer> {
         None => library(&file, &bytes)?,
     };
     let prefix = prefix(&json["post_processor"]);
-    Ok(Tokenizer { engine, vocabulary, prefix, bos: None, eos: Vec::new() })
+    Ok(Tokenizer { prefix, ..Tokenizer::new(engine, vocabulary) })
 }
 
 fn library(file: &str, bytes: &[u8]) -> Result<Engine> {
@@ -204,7 +204,8 @@ fn normalizer(json: &Value) -> Option<Normalizer> {
     let steps = steps(json, "normalizers");
     let kinds: Vec<_> = steps.iter().map(|step| kind(step)).collect();
     let spaces = |step: &Value| step["pattern"]["String"] == " " && step["content"] == "▁";
-    let sentencepiece = |prefix| Normalizer::SentencePiece { map: None, squeeze: false, prefix };
+    let sentencepiece =
+        |prefix| Normalizer::SentencePiece { white_space: None, map: None, squeeze: false, prefix };
     match kinds.as_slice() {
         [] => Some(Normalizer::None),
         ["NFC"] => Some(Normalizer::Nfc),

@@ -1,8 +1,10 @@
 //! The files that tokenizers come in.
 
 mod config;
+mod filling;
 mod gguf;
 mod huggingface;
+mod lines;
 mod ranks;
 mod sentencepiece;
 
@@ -15,8 +17,9 @@ use std::path::{Path, PathBuf};
 
 impl Tokenizer {
     /// Reads the tokenizer of a Hugging Face folder: `tokenizer.json`, else tiktoken ranks
-    /// (`*.tiktoken`, `tiktoken.model`), else SentencePiece (`tokenizer.model`); with what
-    /// `tokenizer_config.json` and `generation_config.json` add.
+    /// (`*.tiktoken`, `tiktoken.model`), else SentencePiece (`tokenizer.model`, `ice_text.model`),
+    /// else a token a line (`vocab.txt`); with what `tokenizer_config.json` and
+    /// `generation_config.json` add.
     ///
     /// # Errors
     /// No such file, a damaged one, or one that asks for something unknown; the file is named.
@@ -39,14 +42,28 @@ fn read_tokenizer(folder: &Path, config: &FolderConfig) -> Result<Tokenizer> {
     }
     let model = folder.join("tokenizer.model");
     if !model.exists() {
-        return Err(Error::NoTokenizer { folder: folder.display().to_string() });
+        return read_rare(folder, config);
     }
     let bytes = read(&model)?;
     // Two formats share this name; lines of base64 and a number are never a protobuf message.
     if ranks::is_ranks(&bytes) {
         ranks::load(&model, &bytes, config)
+    } else if filling::is_class(config) {
+        filling::load_named(&model, &bytes, config)
     } else {
         sentencepiece::load(&model, &bytes, config)
+    }
+}
+
+/// The formats of few models.
+fn read_rare(folder: &Path, config: &FolderConfig) -> Result<Tokenizer> {
+    let (images, lines) = (folder.join("ice_text.model"), folder.join("vocab.txt"));
+    if images.exists() {
+        filling::load(&images, &read(&images)?, config)
+    } else if lines.exists() {
+        lines::load(&lines, &read(&lines)?)
+    } else {
+        Err(Error::NoTokenizer { folder: folder.display().to_string() })
     }
 }
 

@@ -28,6 +28,8 @@ struct Dialect {
     extras: u32,
     /// How many ids after the ranks are special; those without a name are `<|reserved_token_ID|>`.
     reserved: u32,
+    /// What stands before a text.
+    prefix: &'static [&'static str],
 }
 
 const DIALECTS: &[Dialect] = &[
@@ -38,6 +40,7 @@ const DIALECTS: &[Dialect] = &[
         specials: &["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
         extras: 205,
         reserved: 0,
+        prefix: &[],
     },
     Dialect {
         class: "HYTokenizer",
@@ -46,6 +49,7 @@ const DIALECTS: &[Dialect] = &[
         specials: &["<|endoftext|>", "<|startoftext|>", "<|bos|>", "<|eos|>", "<|pad|>"],
         extras: 205,
         reserved: 0,
+        prefix: &[],
     },
     Dialect {
         class: "TikTokenTokenizer",
@@ -54,6 +58,7 @@ const DIALECTS: &[Dialect] = &[
         specials: &[],
         extras: 0,
         reserved: 256,
+        prefix: &[],
     },
     Dialect {
         class: "ChatGLM4Tokenizer",
@@ -62,6 +67,7 @@ const DIALECTS: &[Dialect] = &[
         specials: &[],
         extras: 0,
         reserved: 0,
+        prefix: &["[gMASK]", "<sop>"],
     },
 ];
 
@@ -158,7 +164,8 @@ fn build(
         model: Model::Bpe(Bpe { alphabet: Alphabet::Bytes(alphabet), pairs, whole: Some(whole) }),
     };
     let engine = Engine::Pipeline(Box::new(pipeline));
-    Ok(Tokenizer { engine, vocabulary, prefix: Vec::new(), bos: None, eos: Vec::new() })
+    let prefix = dialect.prefix.iter().filter_map(|name| vocabulary.added_id(name)).collect();
+    Ok(Tokenizer { prefix, ..Tokenizer::new(engine, vocabulary) })
 }
 
 /// The special tokens: the class's own, then those that `tokenizer_config.json` names.

@@ -8,6 +8,7 @@ use crate::pipeline::{Model, Normalizer, Pipeline, SPACE, SpacePrefix};
 use crate::split::Splitter;
 use crate::tokenizer::{Engine, Tokenizer};
 use crate::vocabulary::{Vocabulary, byte_of_fallback, bytes_of_sentencepiece};
+use crate::whitespace::WhiteSpace;
 use prost::Message;
 use rustc_hash::FxHashMap;
 use std::path::Path;
@@ -87,6 +88,8 @@ pub(crate) struct Pieces {
     /// Text, score and kind, by id.
     pub list: Vec<(String, f32, Kind)>,
     pub unigram: bool,
+    /// White space that has pieces of its own.
+    pub white_space: Option<WhiteSpace>,
     pub map: Option<Vec<u8>>,
     pub squeeze: bool,
     pub prefix: SpacePrefix,
@@ -98,6 +101,29 @@ const DAMAGED: &str = "take tokenizer.model from the model's own repository agai
 
 /// Reads a `tokenizer.model`.
 pub(crate) fn load(path: &Path, bytes: &[u8], config: &FolderConfig) -> Result<Tokenizer> {
+    let (pieces, ends) = pieces(path, bytes, config)?;
+    finish(pieces, ends, config)
+}
+
+/// The ids that begin and end a text, if they are in the vocabulary.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    bos: Option<u32>,
+    eos: Option<u32>,
+}
+
+/// Makes the tokenizer of a file's pieces.
+pub(crate) fn finish(pieces: Pieces, ends: Ends, config: &FolderConfig) -> Result<Tokenizer> {
+    let mut tokenizer = build(pieces)?;
+    tokenizer.bos = ends.bos.filter(|id| tokenizer.is_special(*id));
+    if !config.tokens.contains_key("eos_token") {
+        tokenizer.eos.extend(ends.eos.filter(|id| tokenizer.is_special(*id)));
+    }
+    Ok(tokenizer)
+}
+
+/// What a `tokenizer.model` holds.
+pub(crate) fn pieces(path: &Path, bytes: &[u8], config: &FolderConfig) -> Result<(Pieces, Ends)> {
     let file = path.display().to_string();
     let wrong = |fault: String| Error::malformed(&file, fault, DAMAGED);
     let proto = ModelProto::decode(bytes)
@@ -121,24 +147,22 @@ pub(crate) fn load(path: &Path, bytes: &[u8], config: &FolderConfig) -> Result<T
         (_, Some(false)) => SpacePrefix::First,
         _ => SpacePrefix::Every,
     };
-    let mut tokenizer = build(Pieces {
-        file: file.clone(),
-        list,
-        unigram,
-        map: normalizer.precompiled_charsmap.filter(|map| !map.is_empty()),
-        squeeze: normalizer.remove_extra_whitespaces.unwrap_or(true),
-        prefix,
-        added: config.added.clone(),
-    })?;
     let id = |id: Option<i32>, default: u32| match id {
         None => Some(default),
         Some(id) => u32::try_from(id).ok(),
     };
-    tokenizer.bos = id(trainer.bos_id, 1).filter(|id| tokenizer.is_special(*id));
-    if !config.tokens.contains_key("eos_token") {
-        tokenizer.eos.extend(id(trainer.eos_id, 2).filter(|id| tokenizer.is_special(*id)));
-    }
-    Ok(tokenizer)
+    let ends = Ends { bos: id(trainer.bos_id, 1), eos: id(trainer.eos_id, 2) };
+    let pieces = Pieces {
+        file,
+        list,
+        unigram,
+        white_space: None,
+        map: normalizer.precompiled_charsmap.filter(|map| !map.is_empty()),
+        squeeze: normalizer.remove_extra_whitespaces.unwrap_or(true),
+        prefix,
+        added: config.added.clone(),
+    };
+    Ok((pieces, ends))
 }
 
 /// Makes a tokenizer of pieces.
@@ -173,6 +197,7 @@ pub(crate) fn build(pieces: Pieces) -> Result<Tokenizer> {
     let pipeline = Pipeline {
         raw: AddedTokens::new(raw).map_err(wrong)?,
         normalizer: Normalizer::SentencePiece {
+            white_space: pieces.white_space,
             map: map.map(Box::new),
             squeeze: pieces.squeeze,
             prefix: pieces.prefix,
@@ -182,7 +207,7 @@ pub(crate) fn build(pieces: Pieces) -> Result<Tokenizer> {
         model: if pieces.unigram { unigram(&pieces)? } else { Model::Bpe(bpe(&pieces)) },
     };
     let engine = Engine::Pipeline(Box::new(pipeline));
-    Ok(Tokenizer { engine, vocabulary, prefix: Vec::new(), bos: None, eos: Vec::new() })
+    Ok(Tokenizer::new(engine, vocabulary))
 }
 
 fn unigram(pieces: &Pieces) -> Result<Model> {
