@@ -35,7 +35,8 @@ def machine():
 
 def run(command, environment=None):
     environment = {**os.environ, **(environment or {})}
-    return json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout)
+    done = subprocess.run(command, check=True, capture_output=True, env=environment)
+    return json.loads(done.stdout)
 
 
 def baimo(path, model, prompt, generate, depth, threads):
@@ -45,9 +46,9 @@ def baimo(path, model, prompt, generate, depth, threads):
 
 
 def llama_bench(path, model, prompt, generate, depth, threads):
-    command = [path, "-m", str(model), "-t", str(threads), "-d", str(depth), "-r", "1", "-o", "json"]
-    libraries = {"LD_LIBRARY_PATH": str(pathlib.Path(path).parent)}
-    return run(command + ["-p", str(prompt), "-n", str(generate)], libraries)[0]["avg_ts"]
+    command = [path, "-m", str(model), "-t", str(threads), "-d", str(depth), "-r", "1"]
+    command += ["-p", str(prompt), "-n", str(generate), "-o", "json"]
+    return run(command, {"LD_LIBRARY_PATH": str(pathlib.Path(path).parent)})[0]["avg_ts"]
 
 
 def tests(options):
@@ -75,14 +76,16 @@ def measure(options, engines):
 
 
 def table(found, engines, slow):
-    best = [max(speeds[kind] for rounds in found.values() for _, speeds in rounds) for kind in (0, 1)]
+    machine = [speeds for rounds in found.values() for _, speeds in rounds]
+    best = [max(speeds) for speeds in zip(*machine)]
     peers = [name for name in engines if name != "baimo"]
     titles = ["file", "test", "baimo t/s"]
     for peer in peers:
         titles += [f"{peer} t/s", "ratio"]
     yield titles + ["rounds"]
     for (model, prompt, generate, depth), rounds in found.items():
-        kept = [rates for rates, speeds in rounds if all(s > slow * b for s, b in zip(speeds, best))]
+        quick = lambda speeds: all(speed > slow * most for speed, most in zip(speeds, best))
+        kept = [rates for rates, speeds in rounds if quick(speeds)]
         kept = kept or [rates for rates, _ in rounds]
         test = f"pp{prompt}" if prompt else f"tg{generate}" + (f" at {depth}" if depth else "")
         median = {name: statistics.median(rates[name] for rates in kept) for name in engines}

@@ -4,7 +4,7 @@
     pip install gguf numpy
     python benches/peers/shapes.py FOLDER [SHAPE...] [--type bf16|q8_0|q4_0]
 
-Other types are llama-quantize's work: `llama-quantize --allow-requantize dense-bf16.gguf dense-q4_K_M.gguf Q4_K_M`.
+Other types are llama-quantize's work: `llama-quantize dense-bf16.gguf dense-q4_k_m.gguf Q4_K_M`.
 Values are normal with deviation 0.02, the same in every file; the vocabulary is made up.
 """
 
@@ -14,7 +14,9 @@ import pathlib
 import gguf
 import numpy as np
 
-# What llama.cpp calls the sizes. `dense` is Qwen3-0.6B whole; the others are cut to a few layers.
+# `dense` is Qwen3-0.6B whole; `moe` is Qwen3-30B-A3B, `mla` DeepSeek-V2-Lite, cut to a few layers.
+# llama.cpp knows models without a query rank by their 26 or 27 layers alone: to read `mla` it needs
+# that line (`is_lite` in models/deepseek2.cpp) to accept 5.
 SHAPES = {
     "dense": dict(
         architecture="qwen3", layers=28, hidden=1024, ffn=3072, heads=16, kv_heads=8, head=128,
@@ -82,9 +84,7 @@ def metadata(file, shape):
         file.add_value_length_mla(shape["value"])
         file.add_vocab_size(shape["vocab"])
     # Bytes, then words nobody writes.
-    letters = list(gguf.vocab.bytes_to_unicode().values()) if hasattr(gguf.vocab, "bytes_to_unicode") else [
-        chr(code) for code in range(0x100, 0x200)
-    ]
+    letters = [chr(code) for code in range(0x100, 0x200)]
     words = letters + [f"<{index}>" for index in range(len(letters), shape["vocab"] - 1)]
     words.append(letters[0] + letters[1])
     file.add_tokenizer_model("gpt2")

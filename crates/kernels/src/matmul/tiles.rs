@@ -17,7 +17,10 @@ use crate::format::Format;
 const TILES_MAX: usize = 4;
 
 /// How an instruction set multiplies blocks of a format.
-pub(super) trait Arithmetic {
+///
+/// # Safety
+/// `unpack` writes the whole block: what calls it takes the block as initialized.
+pub(super) unsafe trait Arithmetic {
     /// The format.
     const FORMAT: Format;
     /// Tiles side by side in a vector of sums: 1 or 2.

@@ -27,7 +27,8 @@ pub(in crate::matmul) struct Block {
     pub scale: __m256,
 }
 
-impl Arithmetic for Int16 {
+// SAFETY: `unpack` ends by writing a block whole.
+unsafe impl Arithmetic for Int16 {
     const FORMAT: Format = Format::Q8_0;
     const WIDTH: usize = 1;
     const VECTORS: usize = 3;

@@ -18,7 +18,8 @@ use crate::matmul::tiles::{Arithmetic, steps};
 /// Format number `F` of [`Format::ALL`].
 pub(in crate::matmul) struct Int8<const F: usize>;
 
-impl<const F: usize> Arithmetic for Int8<F> {
+// SAFETY: `unpack` ends by writing a block whole.
+unsafe impl<const F: usize> Arithmetic for Int8<F> {
     const FORMAT: Format = Format::ALL[F];
     const WIDTH: usize = 1;
     const VECTORS: usize = if sums_in_16_bits(Format::ALL[F]) == 8 { 2 } else { 1 };

@@ -21,7 +21,8 @@ pub(in crate::matmul) struct Block {
     scale: __m512,
 }
 
-impl Arithmetic for Int16 {
+// SAFETY: `unpack` ends by writing a block whole.
+unsafe impl Arithmetic for Int16 {
     const FORMAT: Format = Format::Q8_0;
     const WIDTH: usize = 2;
     const VECTORS: usize = 2;

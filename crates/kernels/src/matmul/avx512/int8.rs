@@ -24,7 +24,8 @@ pub(in crate::matmul) struct Block {
     minimum: [__m512; 2],
 }
 
-impl<const F: usize> Arithmetic for Int8<F> {
+// SAFETY: `unpack` ends by writing a block whole.
+unsafe impl<const F: usize> Arithmetic for Int8<F> {
     const FORMAT: Format = Format::ALL[F];
     const WIDTH: usize = 2;
     const VECTORS: usize = 2;
