@@ -14,6 +14,7 @@ import tempfile
 import unicodedata
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 import tiktoken
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -89,13 +90,21 @@ def ranks(made, name, file, tokenizer_class, pattern, nfc, first_specials):
     write(name, {file: text, "tokenizer_config.json": json.dumps(config)}, cases)
 
 
+def without_paths(model):
+    """The model without the name of the file its normalization rules came from."""
+    model = sentencepiece_model_pb2.ModelProto.FromString(model)
+    model.normalizer_spec.ClearField("normalization_rule_tsv")
+    return model.SerializeToString()
+
+
 def sentencepiece_model(name, kind, **options):
     out = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(COMMON), model_writer=out, model_type=kind,
         vocab_size=1100, character_coverage=1.0, byte_fallback=True, minloglevel=2, hard_vocab_limit=False,
         user_defined_symbols=["<think>", "▁▁"], control_symbols=["<|im_end|>"], **options)
-    made = sentencepiece.SentencePieceProcessor(model_proto=out.getvalue())
+    model = without_paths(out.getvalue())
+    made = sentencepiece.SentencePieceProcessor(model_proto=model)
     # Control symbols are text to this library, and NUL ends its strings.
     texts = [t for t in TEXTS if not any(s in t for s in ["<|im_end|>", "<s>", "</s>", "<unk>", "\0"])]
     cases = [[text, made.encode(text)] for text in texts]
@@ -106,7 +115,7 @@ def sentencepiece_model(name, kind, **options):
         types[made.piece_to_id(symbol)] = 4
     gguf = {"model": "llama" if kind == "bpe" else "t5", "tokens": [made.id_to_piece(i) for i in range(size)],
             "scores": [made.get_score(i) for i in range(size)], "token_type": types}
-    write(name, {"tokenizer.model": out.getvalue(), "gguf.json": json.dumps(gguf)}, cases)
+    write(name, {"tokenizer.model": model, "gguf.json": json.dumps(gguf)}, cases)
     return made
 
 

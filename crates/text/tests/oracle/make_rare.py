@@ -23,7 +23,7 @@ import sentencepiece
 from sentencepiece import sentencepiece_model_pb2 as proto
 from transformers import CpmAntTokenizer
 
-from make_fixtures import COMMON, TEXTS, write
+from make_fixtures import COMMON, TEXTS, without_paths, write
 
 CONTROL = ["[MASK]", "[gMASK]", "[sMASK]", "<unused_0>", "<sop>", "<eop>", "<ENC>", "<dBLOCK>"]
 ROLES = ["<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]
@@ -52,7 +52,7 @@ def pieces(file, size, **options):
             sentence_iterator=iter(COMMON), model_writer=out, model_type="unigram", vocab_size=size,
             character_coverage=1.0, minloglevel=2, hard_vocab_limit=False,
             normalization_rule_tsv=rules.name, **options)
-    return out.getvalue()
+    return without_paths(out.getvalue())
 
 
 def texts(without):
