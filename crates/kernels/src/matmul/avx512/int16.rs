@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 use std::array::from_fn;
 use std::mem::MaybeUninit;
 
-use super::{beside, floats, floats_beside};
+use super::{all_beside, floats, floats_beside, unpack_tiles};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
 use crate::matmul::avx2;
@@ -46,15 +46,8 @@ unsafe impl Arithmetic for Int16 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     unsafe fn unpack(begins: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
         // SAFETY: the caller's promise, for each tile.
-        let [low, high] = begins.map(|begin| unsafe {
-            let mut block = MaybeUninit::uninit();
-            avx2::Int16::unpack([begin; 2], index, &mut block);
-            block.assume_init()
-        });
-        let mut codes = [_mm512_setzero_si512(); 16];
-        for (codes, halves) in codes.iter_mut().zip(low.codes.into_iter().zip(high.codes)) {
-            *codes = beside(halves.into());
-        }
+        let [low, high] = unsafe { unpack_tiles::<avx2::Int16>(begins, index) };
+        let codes = all_beside(low.codes, high.codes);
         block.write(Block { codes, scale: floats_beside([low.scale, high.scale]) });
     }
 

@@ -6,7 +6,7 @@ use std::array::from_fn;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::{beside, floats, floats_beside};
+use super::{all_beside, floats, floats_beside, unpack_tiles};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
 use crate::matmul::avx2::{self, halves, has_minimum, offset, signed};
@@ -49,17 +49,10 @@ unsafe impl<const F: usize> Arithmetic for Int8<F> {
     unsafe fn unpack(begins: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
         let format = const { Format::ALL[F] };
         // SAFETY: the caller's promise, for each tile.
-        let [low, high] = begins.map(|begin| unsafe {
-            let mut block = MaybeUninit::uninit();
-            avx2::Int8::<F>::unpack([begin; 2], index, &mut block);
-            block.assume_init()
-        });
-        let mut codes = [_mm512_setzero_si512(); 8];
-        for (codes, halves) in codes.iter_mut().zip(low.codes.into_iter().zip(high.codes)) {
-            *codes = beside(halves.into());
-            if signed(format) {
-                *codes = _mm512_xor_si512(*codes, _mm512_set1_epi8(-128));
-            }
+        let [low, high] = unsafe { unpack_tiles::<avx2::Int8<F>>(begins, index) };
+        let mut codes = all_beside(low.codes, high.codes);
+        if signed(format) {
+            codes = codes.map(|four| _mm512_xor_si512(four, _mm512_set1_epi8(-128)));
         }
         let both = |low: [__m256; 2], high: [__m256; 2]| {
             [floats_beside([low[0], high[0]]), floats_beside([low[1], high[1]])]

@@ -10,9 +10,11 @@ mod int8;
 pub(super) use float::float_tiles;
 
 use std::arch::x86_64::*;
+use std::array::from_fn;
+use std::mem::MaybeUninit;
 
 use super::layout::QUANTIZED_ROWS;
-use super::tiles::Arithmetics;
+use super::tiles::{Arithmetic, Arithmetics};
 
 /// AVX-512's arithmetic for every format.
 pub(super) struct Avx512;
@@ -20,6 +22,30 @@ pub(super) struct Avx512;
 impl Arithmetics for Avx512 {
     type Int8<const F: usize> = int8::Int8<F>;
     type Int16 = int16::Int16;
+}
+
+/// A block of two tiles as AVX2 has it, from where each group begins.
+///
+/// # Safety
+/// See [`Arithmetic::unpack`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn unpack_tiles<A: Arithmetic>(begins: [*const u8; 2], index: usize) -> [A::Block; 2] {
+    begins.map(|begin| {
+        let mut block = MaybeUninit::uninit();
+        // SAFETY: the caller's promise; AVX2 is there where AVX-512 is, and writes a block whole.
+        unsafe {
+            A::unpack([begin; 2], index, &mut block);
+            block.assume_init()
+        }
+    })
+}
+
+/// Vectors of 256 bits, two and two side by side.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn all_beside<const N: usize>(low: [__m256i; N], high: [__m256i; N]) -> [__m512i; N] {
+    from_fn(|v| beside([low[v], high[v]]))
 }
 
 /// Two vectors of 256 bits side by side.
@@ -36,7 +62,7 @@ fn floats_beside([low, high]: [__m256; 2]) -> __m512 {
     _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high)
 }
 
-/// See [`Arithmetic::floats`](super::tiles::Arithmetic::floats).
+/// See [`Arithmetic::floats`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn floats(sums: &[__m512], half: usize, out: &mut [[f32; QUANTIZED_ROWS]], tiles: usize) {
