@@ -184,6 +184,31 @@ fn bench_prints_a_list_of_tests() {
 }
 
 #[test]
+fn bench_computes_several_sequences_at_once() {
+    // Attention beside a state of fixed size, latent rows; made-up rows too.
+    for (case, fill) in [("qwen3_next", false), ("qwen3_next", true), ("deepseek_v3", true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        checkpoint::write(case, folder.path());
+        let model = folder.path().to_str().unwrap();
+        let flags = ["-p", "70", "-n", "3", "-d", "65", "-b", "1,3", "-r", "2", "--json"];
+        let fill = if fill { &["--fill"][..] } else { &[] };
+        let found = benched(&baimo(&[&["bench", model], &flags[..], fill].concat()));
+        let wanted = ["pp70", "tg3", "3xpp70", "3xtg3"].map(|name| (name.to_owned(), 65));
+        assert_eq!(found, wanted);
+    }
+}
+
+#[test]
+fn bench_measures_the_machine() {
+    let report = json(&baimo(&["bench", "--limits", "-r", "2", "-t", "2", "--json"]));
+    let read = &report["read_bytes_per_second"];
+    assert!(read["min"].as_f64().unwrap() > 0.0 && read["all"].as_array().unwrap().len() == 2);
+    for kind in ["float", "int16", "int8"] {
+        assert!(report[format!("{kind}_operations_per_second")].as_f64().unwrap() > 0.0, "{kind}");
+    }
+}
+
+#[test]
 fn bench_computes_a_prompt_that_is_read_in_both_directions_in_one_piece() {
     let folder = tempfile::tempdir().expect("a folder");
     checkpoint::write("cpm_ant", folder.path());

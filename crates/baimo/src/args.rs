@@ -165,6 +165,15 @@ pub struct Bench {
     /// Tokens already in the cache
     #[arg(short, long, default_value = "0", value_delimiter = ',', value_name = "N")]
     pub depth: Vec<usize>,
+    /// Sequences computed at once; tokens a second are those of all together
+    #[arg(
+        short, long, default_value = "1", value_delimiter = ',', value_name = "N",
+        value_parser = parse_positive
+    )]
+    pub batch: Vec<usize>,
+    /// Fills the cache with made-up numbers instead of computing the tokens before
+    #[arg(long)]
+    pub fill: bool,
     /// Repetitions of each test
     #[arg(short, long, default_value_t = 5, value_name = "N", value_parser = parse_positive)]
     pub repetitions: usize,
@@ -174,6 +183,9 @@ pub struct Bench {
     /// How the model is loaded and run
     #[command(flatten)]
     pub loading: Loading,
+    /// Measures what this machine gives at most, instead of a model: reading, multiplying
+    #[arg(long)]
+    pub limits: bool,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,

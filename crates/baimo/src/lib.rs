@@ -9,6 +9,7 @@ mod bench;
 mod builtin;
 mod chat;
 pub mod conversation;
+mod limits;
 mod list;
 mod logits;
 pub mod run;

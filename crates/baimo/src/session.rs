@@ -3,15 +3,17 @@
 use crate::args::Loading;
 use crate::source::Source;
 use anyhow::{Context, Result};
-use baimo_engine::{Engine, KvElement, Limits, Options, Runner};
+use baimo_engine::{Engine, KvElement, Limits, Options, PAGE_POSITIONS, Runner};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
 /// The caches to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheSize {
-    /// Positions of the one sequence, without those that the model puts before it.
+    /// Positions of a sequence, without those that the model puts before it.
     pub positions: usize,
+    /// Sequences that run at once.
+    pub sequences: usize,
     /// How numbers are stored.
     pub element: KvElement,
 }
@@ -24,12 +26,14 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
     let blueprint = source.blueprint();
     let bar = bar(blueprint.count().parameters as u64);
     let lead = blueprint.prefix.as_ref().map_or(0, |prefix| prefix.lead.len());
+    // A page is one sequence's.
+    let pages = size.positions.saturating_add(lead).div_ceil(PAGE_POSITIONS);
+    let pages = pages.saturating_mul(size.sequences);
     let options = Options {
         weights: loading.weights,
         cache: size.element,
-        positions: size.positions.saturating_add(lead),
-        // The command runs one at a time.
-        sequences: 1,
+        positions: pages.saturating_mul(PAGE_POSITIONS),
+        sequences: size.sequences,
         threads: loading.threads.map(usize::from),
     };
     let runner = Runner::load(blueprint.clone(), source.checkpoint()?, &options, &mut |loaded| {

@@ -17,8 +17,8 @@ pub use sampler::Sampling;
 pub use scheduler::{Limits, Scheduler, Step, Work};
 
 pub use baimo_model::{
-    Batch, KvElement, LOOKBACK, Logits, Opening, Options, PAGE_POSITIONS, Prefix, PrefixEnd,
-    Runner, Span,
+    Batch, Kernels, KvElement, LOOKBACK, Logits, Opening, Options, PAGE_POSITIONS, Prefix,
+    PrefixEnd, Runner, Span, limits,
 };
 
 /// What the engine drives: a model with its caches.

@@ -7,6 +7,7 @@ pub mod format;
 mod heads;
 pub mod isa;
 mod lanes;
+pub mod limits;
 pub mod matmul;
 mod memory;
 pub mod norm;

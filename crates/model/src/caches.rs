@@ -3,13 +3,16 @@
 
 use baimo_blueprint::{Blueprint, State};
 use baimo_kernels::attention::{KvElement, KvLayout, KvStore, PooledLayout, PooledStore};
-use baimo_kernels::{SlotStore, recurrence};
+use baimo_kernels::{Kernels, SlotStore, recurrence};
 
 /// A store for every state of the model, layer by layer: those in rows all with the same number of
 /// pages, those of fixed size all with the same number of slots.
 pub struct Caches {
     stores: Vec<Store>,
 }
+
+/// Positions that are made up at once.
+const MADE_UP: usize = 512;
 
 enum Store {
     Pages(KvStore),
@@ -53,6 +56,23 @@ impl Caches {
             Layout::Slots(each) => each * size_of::<f32>(),
         });
         bytes.sum()
+    }
+
+    /// Writes made-up rows at the first `positions` positions of a sequence that holds `pages`, so
+    /// that speed after a long prompt can be measured without computing it. Means of rows and what
+    /// is of fixed size stay as they are.
+    pub fn make_up(&mut self, kernels: &Kernels, pages: &[u32], positions: usize) {
+        for store in &mut self.stores {
+            let Store::Pages(store) = store else { continue };
+            let KvLayout { kv_heads, k_dim, v_dim, latent, .. } = *store.layout();
+            let number = |index: usize| (index * 7919 % 1013) as f32 / 1013.0 - 0.5;
+            let row: Vec<f32> = (0..MADE_UP * kv_heads * k_dim.max(v_dim)).map(number).collect();
+            for first in (0..positions).step_by(MADE_UP) {
+                let count = MADE_UP.min(positions - first) * kv_heads;
+                let values = if latent { 0 } else { count * v_dim };
+                store.write(kernels, pages, first, &row[..count * k_dim], &row[..values]);
+            }
+        }
     }
 
     /// The rows of the model's `index`-th state.

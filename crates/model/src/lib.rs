@@ -28,6 +28,7 @@ pub use runner::{Options, Runner};
 
 pub use baimo_blueprint::{Prefix, PrefixEnd};
 pub use baimo_kernels::attention::KvElement;
+pub use baimo_kernels::{Kernels, limits};
 
 /// How many tokens before its first row a span tells, where there are so many: what embeddings of
 /// runs of tokens look back on.

@@ -54,6 +54,11 @@ impl Runner {
         self.decoder.forward(&self.kernels, batch, &mut self.caches)
     }
 
+    /// Makes up what a sequence would have cached; see [`Caches::make_up`].
+    pub fn make_up(&mut self, pages: &[u32], positions: usize) {
+        self.caches.make_up(&self.kernels, pages, positions);
+    }
+
     /// Pages of the caches.
     pub fn pages(&self) -> usize {
         self.pages
