@@ -1,122 +1,126 @@
 #!/usr/bin/env python3
-"""Measures baimo beside llama.cpp on the same files, alternately, and prints the ratios.
+"""Measures baimo beside other engines on the same files, alternately, in one sitting.
 
-    python benches/peers/compare.py FOLDER --baimo PATH --peer NAME=PATH_OF_LLAMA_BENCH... [--rounds 5]
+    python benches/peers/shapes.py FOLDER
+    python benches/peers/compare.py FOLDER --baimo PATH --results FILE.jsonl \\
+        --llama FOLDER_OF_LLAMA_BENCH --ik FOLDER_OF_IK --mistral PYTHON --candle PROGRAM
+    python benches/peers/report.py FILE.jsonl --readme README.md --plot benches/peers/speed.svg
 
-FOLDER has the files of shapes.py, or any GGUF. Each round runs every engine once on every test; a
-row is the median over the rounds. Before each run a fixed loop over memory and one of multiply-adds
-are timed (needs numpy): a round in which either was slower than --slow of its best is left out.
+An engine that is not given is left out. `--candle` is a program as engines.Printer describes,
+`--mistral` a Python with mistralrs. `--only WORD` measures the cells whose name has it, `--list`
+prints the names.
+
+Every cell is measured once before any is measured again, engine after engine, so that an
+interrupted run has something of each. Before and after a cell the machine's own speed is taken
+(`baimo bench --limits`): a round in which it multiplied or read slower than --slow of its best is
+repeated at the end. Each measurement is appended to the results as it is made.
 """
 
 import argparse
+import datetime
 import json
-import os
 import pathlib
-import statistics
-import subprocess
+import sys
 import time
 
-import numpy as np
-
-MATRIX = np.ones((768, 768), np.float32)
-MEMORY = np.ones(1 << 26, np.float32)
-
-
-def machine():
-    """GFLOP/s of a product and GB/s of a sum, now: what the machine gives, whoever else uses it."""
-    start = time.perf_counter()
-    for _ in range(8):
-        MATRIX @ MATRIX
-    middle = time.perf_counter()
-    MEMORY.sum()
-    end = time.perf_counter()
-    return 8 * 2 * 768**3 / (middle - start) / 1e9, MEMORY.nbytes / (end - middle) / 1e9
+import cells
+from cells import CELLS, ONCE
+from engines import Failed, engines
 
 
-def run(command, environment=None):
-    environment = {**os.environ, **(environment or {})}
-    done = subprocess.run(command, check=True, capture_output=True, env=environment)
-    return json.loads(done.stdout)
+class Run:
+    """One sitting: the engines, what was measured and how long there is."""
 
+    def __init__(self, options):
+        self.options = options
+        self.engines = engines(options)
+        self.end = time.monotonic() + 60 * options.minutes
+        self.best = {}
+        self.quick = {}
+        self.sitting = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
-def baimo(path, model, prompt, generate, depth, threads):
-    command = [path, "bench", str(model), "-t", str(threads), "-d", str(depth), "-r", "1", "--json"]
-    report = run(command + ["-p", str(prompt), "-n", str(generate)])
-    return report[0]["tokens_per_second"]["median"]
+    def chosen(self):
+        for cell in CELLS:
+            words = self.options.only
+            if words and not any(word in cell.key for word in words):
+                continue
+            if (self.options.folder / f"{cell.file}.gguf").exists():
+                yield cell
+            else:
+                print(f"{cell.key}: no file {cell.file}.gguf", file=sys.stderr)
 
+    def all(self):
+        chosen = list(self.chosen())
+        for number in range(self.options.rounds):
+            for cell in chosen:
+                if number < cell.rounds:
+                    self.round(cell, number)
+        for cell in chosen:
+            wanted = min(cell.rounds, self.options.rounds)
+            for number in range(wanted, 2 * wanted):
+                if self.quick.get(cell.key, 0) < wanted:
+                    self.round(cell, number)
 
-def llama_bench(path, model, prompt, generate, depth, threads):
-    command = [path, "-m", str(model), "-t", str(threads), "-d", str(depth), "-r", "1"]
-    command += ["-p", str(prompt), "-n", str(generate), "-o", "json"]
-    return run(command, {"LD_LIBRARY_PATH": str(pathlib.Path(path).parent)})[0]["avg_ts"]
+    def machine(self):
+        limits = self.engines["baimo"].limits()
+        for kind, rate in limits.items():
+            self.best[kind] = max(rate, self.best.get(kind, 0))
+        return limits
 
-
-def tests(options):
-    for model in sorted(options.folder.glob("*.gguf")):
-        if options.only and not any(word in model.name for word in options.only):
-            continue
-        for prompt in options.prompt:
-            yield model, prompt, 0, 0
-        for depth in options.depth:
-            yield model, 0, options.generate, depth
-
-
-def measure(options, engines):
-    """For each test, a list of rounds: (rates by engine, what the machine gave)."""
-    found = {test: [] for test in tests(options)}
-    for _ in range(options.rounds):
-        for test, rounds in found.items():
-            speeds = [machine()]
-            rates = {}
-            for name, engine in engines.items():
-                rates[name] = engine(*test)
-                speeds.append(machine())
-            rounds.append((rates, [min(kind) for kind in zip(*speeds)]))
-    return found
-
-
-def table(found, engines, slow):
-    machine = [speeds for rounds in found.values() for _, speeds in rounds]
-    best = [max(speeds) for speeds in zip(*machine)]
-    peers = [name for name in engines if name != "baimo"]
-    titles = ["file", "test", "baimo t/s"]
-    for peer in peers:
-        titles += [f"{peer} t/s", "ratio"]
-    yield titles + ["rounds"]
-    for (model, prompt, generate, depth), rounds in found.items():
-        quick = lambda speeds: all(speed > slow * most for speed, most in zip(speeds, best))
-        kept = [rates for rates, speeds in rounds if quick(speeds)]
-        kept = kept or [rates for rates, _ in rounds]
-        test = f"pp{prompt}" if prompt else f"tg{generate}" + (f" at {depth}" if depth else "")
-        median = {name: statistics.median(rates[name] for rates in kept) for name in engines}
-        row = [model.stem, test, f"{median['baimo']:.1f}"]
-        for peer in peers:
-            ratio = statistics.median(rates["baimo"] / rates[peer] for rates in kept)
-            row += [f"{median[peer]:.1f}", f"{ratio:.2f}"]
-        yield row + [f"{len(kept)} of {len(rounds)}"]
+    def round(self, cell, number):
+        if time.monotonic() > self.end:
+            return
+        before = self.machine()
+        records = []
+        for name in ["baimo", *cell.peers]:
+            if name not in self.engines or (name in ONCE and number > 0):
+                continue
+            try:
+                rates = cells.measure(cell, self.engines[name], self.options.folder)
+            except Failed as failure:
+                print(f"{cell.key} {name}: {failure}", file=sys.stderr)
+                continue
+            records.append({"engine": name, "rates": rates})
+            shown = {key: round(rate, 2) for key, rate in rates.items()}
+            print(f"{cell.key} {name} {number}: {shown}", file=sys.stderr, flush=True)
+        after = self.machine()
+        slowest = {kind: min(before[kind], after[kind]) for kind in before}
+        enough = lambda kind: slowest[kind] > self.options.slow * self.best[kind]
+        quick = enough("read") and enough("float")
+        self.quick[cell.key] = self.quick.get(cell.key, 0) + quick
+        common = {
+            "cell": cell.key, "round": number, "quick": quick, "machine": slowest,
+            "isa": self.options.isa or "native", "threads": self.options.threads,
+            "sitting": self.sitting,
+        }
+        with open(self.options.results, "a") as file:
+            for record in records:
+                file.write(json.dumps({**common, **record}) + "\n")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--baimo", required=True)
-    parser.add_argument("--peer", action="append", default=[], help="NAME=PATH of a llama-bench")
-    parser.add_argument("--only", action="append", help="a part of the files' names")
-    parser.add_argument("--prompt", type=int, nargs="*", default=[512])
-    parser.add_argument("--generate", type=int, default=64)
-    parser.add_argument("--depth", type=int, nargs="*", default=[0])
+    parser.add_argument("folder", type=pathlib.Path, nargs="?")
+    parser.add_argument("--baimo")
+    parser.add_argument("--llama", help="the folder of llama-bench, -batched-bench, -completion")
+    parser.add_argument("--ik", help="the same of ik_llama.cpp")
+    parser.add_argument("--mistral", help="a Python that has mistralrs")
+    parser.add_argument("--candle", help="a program, see engines.Printer")
+    parser.add_argument("--results", type=pathlib.Path, default="results.jsonl")
+    parser.add_argument("--isa", choices=["scalar", "avx2", "avx512"], help="baimo's BAIMO_ISA")
+    parser.add_argument("--only", action="append", help="a part of a cell's name")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=60, help="no round starts later")
     parser.add_argument("--slow", type=float, default=0.8)
+    parser.add_argument("--list", action="store_true", help="prints the cells' names")
     options = parser.parse_args()
-    paths = dict(peer.split("=", 1) for peer in options.peer)
-    engines = {"baimo": lambda *test: baimo(options.baimo, *test, options.threads)}
-    for name, path in paths.items():
-        engines[name] = lambda *test, path=path: llama_bench(path, *test, options.threads)
-    rows = list(table(measure(options, engines), engines, options.slow))
-    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
-    for row in rows[1:]:
-        print("| " + " | ".join(row) + " |")
+    if options.list:
+        print("\n".join(cell.key for cell in CELLS))
+        return
+    if not options.folder or not options.baimo:
+        parser.error("FOLDER and --baimo are needed")
+    Run(options).all()
 
 
 if __name__ == "__main__":
