@@ -13,6 +13,7 @@ mod memory;
 pub mod norm;
 pub mod recurrence;
 pub mod rope;
+mod scratch;
 mod slots;
 pub mod softmax;
 pub mod threads;
@@ -20,8 +21,12 @@ pub mod threads;
 pub use format::Format;
 pub use heads::HeadLayout;
 pub use isa::Isa;
+pub use scratch::{Floats, Lent};
 pub use slots::{SlotSpan, SlotStore};
 pub use threads::Pool;
+
+use matmul::{Int8Block, Int16Block};
+use scratch::Scratch;
 
 /// Where arithmetic runs: the instruction set and the threads. Every operation takes one.
 pub struct Kernels {
@@ -29,11 +34,42 @@ pub struct Kernels {
     pub isa: Isa,
     /// The threads that share every operation.
     pub pool: Pool,
+    scratch: Scratch<f32>,
+    int8: Scratch<Int8Block>,
+    int16: Scratch<Int16Block>,
 }
 
 impl Kernels {
     /// The best instruction set here and `threads` threads.
     pub fn new(threads: usize) -> Kernels {
-        Kernels { isa: Isa::detect(), pool: Pool::new(threads) }
+        Kernels::on(Isa::detect(), threads)
+    }
+
+    /// That instruction set and `threads` threads.
+    pub fn on(isa: Isa, threads: usize) -> Kernels {
+        Kernels {
+            isa,
+            pool: Pool::new(threads),
+            scratch: Scratch::default(),
+            int8: Scratch::default(),
+            int16: Scratch::default(),
+        }
+    }
+
+    /// `len` numbers for a result that is written whole; until then they have no particular value
+    /// (in debug builds, none at all).
+    pub fn floats(&self, len: usize) -> Floats {
+        let mut floats = self.scratch.lend(len, 0.0);
+        if cfg!(debug_assertions) {
+            floats.fill(f32::NAN);
+        }
+        floats
+    }
+
+    /// `len` zeros.
+    pub fn zeros(&self, len: usize) -> Floats {
+        let mut floats = self.scratch.lend(len, 0.0);
+        floats.fill(0.0);
+        floats
     }
 }

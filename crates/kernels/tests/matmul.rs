@@ -6,12 +6,12 @@ use baimo_kernels::{Format, Isa, Kernels, Pool};
 use proptest::prelude::*;
 
 fn scalar() -> Kernels {
-    Kernels { isa: Isa::Scalar, pool: Pool::new(1) }
+    Kernels::on(Isa::Scalar, 1)
 }
 
 /// Every instruction set of this machine, on two threads.
 fn all() -> Vec<Kernels> {
-    Isa::available().into_iter().map(|isa| Kernels { isa, pool: Pool::new(2) }).collect()
+    Isa::available().into_iter().map(|isa| Kernels::on(isa, 2)).collect()
 }
 
 /// Numbers that look random, from a seed (SplitMix64).

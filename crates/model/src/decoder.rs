@@ -14,7 +14,7 @@ use baimo_blueprint::{Blueprint, RopeStyle};
 use baimo_kernels::activation::add_scaled;
 use baimo_kernels::attention::Choice;
 use baimo_kernels::matmul::Matrix;
-use baimo_kernels::{HeadLayout, Kernels, rope};
+use baimo_kernels::{Floats, HeadLayout, Kernels, rope};
 use std::cell::RefCell;
 
 /// A Blueprint with its weights, packed for this machine.
@@ -105,7 +105,7 @@ impl Decoder {
         let angles = self.rotations.angles(&batch.places());
         let pass = Pass { kernels, batch, angles, choice: RefCell::default() };
         let hidden = self.blueprint.hidden;
-        let mut x = vec![0.0; batch.tokens.len() * hidden];
+        let mut x = kernels.floats(batch.tokens.len() * hidden);
         for (row, &token) in x.chunks_exact_mut(hidden).zip(&batch.tokens) {
             self.embedding.dequantize_row(token as usize, row);
         }
@@ -134,7 +134,7 @@ impl Decoder {
             Some(head) => head.apply(kernels, &rows),
             None => crate::linear::apply(kernels, &rows, &self.embedding),
         };
-        Logits::new(vocab, values)
+        Logits::new(vocab, values.into_vec())
     }
 }
 
@@ -152,7 +152,7 @@ impl Layer {
 
 impl Sublayer {
     /// What joins only at the end of the layer is put in `later`.
-    fn forward(&self, pass: &Pass, x: &mut [f32], caches: &mut Caches, later: &mut Vec<Vec<f32>>) {
+    fn forward(&self, pass: &Pass, x: &mut [f32], caches: &mut Caches, later: &mut Vec<Floats>) {
         self.residual.forward(pass.kernels, x, |x| match &self.block {
             Block::Mixer(mixer) => mixer.forward(pass, x, caches),
             Block::Ffn(ffn) => ffn.forward(pass, x),

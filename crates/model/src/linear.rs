@@ -1,6 +1,6 @@
 //! Linear maps with their weights.
 
-use baimo_kernels::Kernels;
+use baimo_kernels::{Floats, Kernels};
 use baimo_kernels::matmul::{Activations, Matrix, Product, products};
 
 /// `y = weight · x + bias`.
@@ -13,16 +13,16 @@ pub struct Linear {
 
 impl Linear {
     /// Maps every row of `x`.
-    pub fn apply(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+    pub fn apply(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         let [y] = apply_all(kernels, x, [self]);
         y
     }
 }
 
 /// Maps every row of `x` by a matrix alone.
-pub fn apply(kernels: &Kernels, x: &[f32], weights: &Matrix) -> Vec<f32> {
+pub fn apply(kernels: &Kernels, x: &[f32], weights: &Matrix) -> Floats {
     let input = Activations::new(kernels, x, weights.columns(), [weights]);
-    let mut output = vec![0.0; input.rows() * weights.rows()];
+    let mut output = kernels.floats(input.rows() * weights.rows());
     products(
         kernels,
         &mut [Product { weights, input: &input, input_rows: None, output: &mut output }],
@@ -35,11 +35,11 @@ pub fn apply_all<const N: usize>(
     kernels: &Kernels,
     x: &[f32],
     maps: [&Linear; N],
-) -> [Vec<f32>; N] {
+) -> [Floats; N] {
     let columns = maps[0].weight.columns();
     let rows = x.len() / columns;
     let input = Activations::new(kernels, x, columns, maps.iter().map(|map| &map.weight));
-    let mut outputs = maps.map(|map| vec![0.0; rows * map.weight.rows()]);
+    let mut outputs = maps.map(|map| kernels.floats(rows * map.weight.rows()));
     let mut list: Vec<Product> = maps
         .iter()
         .zip(&mut outputs)

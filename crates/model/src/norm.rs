@@ -1,7 +1,7 @@
 //! Norms with their weights.
 
 use baimo_kernels::norm::{layer_norm, layer_norm_heads, rms_norm, rms_norm_heads};
-use baimo_kernels::{HeadLayout, Kernels};
+use baimo_kernels::{Floats, HeadLayout, Kernels};
 
 /// A norm; see [`baimo_blueprint::Norm`].
 #[derive(Debug)]
@@ -26,9 +26,9 @@ pub enum NormKind {
 
 impl Norm {
     /// Norms every `width` numbers.
-    pub fn apply(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+    pub fn apply(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         let (width, weight) = (self.width, self.weight.as_deref());
-        let mut out = vec![0.0; x.len()];
+        let mut out = kernels.floats(x.len());
         match &self.kind {
             NormKind::Rms => rms_norm(kernels, x, width, weight, self.eps, &mut out),
             NormKind::Layer { bias } => {

@@ -2,7 +2,7 @@
 
 use crate::norm::Norm;
 use baimo_blueprint::Skip;
-use baimo_kernels::Kernels;
+use baimo_kernels::{Floats, Kernels};
 use baimo_kernels::activation::{add_scaled, scale};
 
 /// See [`baimo_blueprint::Residual`].
@@ -21,7 +21,7 @@ impl Residual {
         &self,
         kernels: &Kernels,
         x: &mut [f32],
-        block: impl FnOnce(&[f32]) -> Vec<f32>,
+        block: impl FnOnce(&[f32]) -> Floats,
     ) {
         let normed = self.before.as_ref().map(|norm| norm.apply(kernels, x));
         let mut output = block(normed.as_deref().unwrap_or(x));
@@ -54,7 +54,7 @@ mod tests {
     /// The stream after a block that doubles what it sees.
     fn doubled(residual: Residual) -> [f32; 2] {
         let mut x = [1.0, 7.0];
-        let double = |x: &[f32]| x.iter().map(|x| 2.0 * x).collect();
+        let double = |x: &[f32]| x.iter().map(|x| 2.0 * x).collect::<Vec<_>>().into();
         residual.forward(&Kernels::new(1), &mut x, double);
         x
     }

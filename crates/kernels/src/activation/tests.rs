@@ -2,7 +2,7 @@ use super::*;
 use crate::{Isa, Pool};
 
 fn everywhere() -> Vec<Kernels> {
-    Isa::available().into_iter().map(|isa| Kernels { isa, pool: Pool::new(2) }).collect()
+    Isa::available().into_iter().map(|isa| Kernels::on(isa, 2)).collect()
 }
 
 /// The error function by its Taylor series, exact enough for `|x| < 5`.

@@ -3,7 +3,7 @@ use crate::{Isa, Pool};
 use proptest::prelude::*;
 
 pub(super) fn kernels(isa: Isa, threads: usize) -> Kernels {
-    Kernels { isa, pool: Pool::new(threads) }
+    Kernels::on(isa, threads)
 }
 
 /// Reproducible numbers around zero.

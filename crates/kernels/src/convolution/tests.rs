@@ -40,7 +40,7 @@ proptest! {
         let x = numbers(2 * rows * channels, 1);
         let isas = Isa::available().into_iter();
         let mut all = isas.flat_map(|isa| [1, 2, 3, rows].map(|cut| (isa, cut))).map(|(isa, cut)| {
-            run(&Kernels { isa, pool: Pool::new(2) }, &how, &x, cut)
+            run(&Kernels::on(isa, 2), &how, &x, cut)
         });
         let first = all.next().expect("scalar is always there");
         for (index, &found) in first.iter().enumerate() {

@@ -6,7 +6,7 @@ use super::layout::BLOCK;
 use super::matrix::Matrix;
 use super::scalar;
 use crate::format::Format;
-use crate::{Isa, Kernels};
+use crate::{Isa, Kernels, Lent};
 
 /// Input rows `[rows, columns]`, quantized at most once for all matrices that take them: query, key
 /// and value; gate and up; every expert.
@@ -14,8 +14,8 @@ pub struct Activations<'a> {
     floats: &'a [f32],
     rows: usize,
     columns: usize,
-    int8: Option<Vec<Int8Block>>,
-    int16: Option<Vec<Int16Block>>,
+    int8: Option<Lent<Int8Block>>,
+    int16: Option<Lent<Int16Block>>,
 }
 
 /// How a format takes its inputs.
@@ -53,7 +53,7 @@ pub(super) const fn input_kind(format: Format) -> InputKind {
 /// 32 columns of a row in 8 bits: `value = scale * code`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
-pub(super) struct Int8Block {
+pub(crate) struct Int8Block {
     /// -127..=127.
     pub codes: [i8; BLOCK],
     /// The largest magnitude / 127; NaN if a value was NaN.
@@ -87,7 +87,7 @@ impl Int8Block {
 /// 32 columns of a row in 16 bits: `value = scale * code`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
-pub(super) struct Int16Block {
+pub(crate) struct Int16Block {
     /// -32767..=32767; of each four columns the first and third come before the second and fourth,
     /// as the bytes of a weight word fall apart into even and odd ones.
     pub codes: [i16; BLOCK],
@@ -141,8 +141,14 @@ impl<'a> Activations<'a> {
             }
         }
         let rows = floats.len() / columns;
-        let int8 = int8.then(|| quantize_rows(kernels, floats, rows, Int8Block::ZERO, to_int8));
-        let int16 = int16.then(|| quantize_rows(kernels, floats, rows, Int16Block::ZERO, to_int16));
+        let int8 = int8.then(|| {
+            let blocks = kernels.int8.lend(floats.len() / BLOCK, Int8Block::ZERO);
+            quantize_rows(kernels, floats, rows, blocks, to_int8)
+        });
+        let int16 = int16.then(|| {
+            let blocks = kernels.int16.lend(floats.len() / BLOCK, Int16Block::ZERO);
+            quantize_rows(kernels, floats, rows, blocks, to_int16)
+        });
         Activations { floats, rows, columns, int8, int16 }
     }
 
@@ -177,7 +183,7 @@ impl<'a> Activations<'a> {
         self.blocks_of(self.int16.as_ref(), row)
     }
 
-    fn blocks_of<'b, Block>(&self, all: Option<&'b Vec<Block>>, row: u32) -> &'b [Block] {
+    fn blocks_of<'b, Block>(&self, all: Option<&'b Lent<Block>>, row: u32) -> &'b [Block] {
         let blocks = self.columns / BLOCK;
         let all = all.expect("products checks that the input serves the weights");
         &all[row as usize * blocks..][..blocks]
@@ -188,10 +194,9 @@ fn quantize_rows<Block: Copy + Send>(
     kernels: &Kernels,
     floats: &[f32],
     rows: usize,
-    zero: Block,
+    mut blocks: Lent<Block>,
     quantize: fn(Isa, &[f32], &mut [Block]),
-) -> Vec<Block> {
-    let mut blocks = vec![zero; floats.len() / BLOCK];
+) -> Lent<Block> {
     if rows < PARALLEL_ROWS || kernels.pool.threads() == 1 {
         quantize(kernels.isa, floats, &mut blocks);
         return blocks;

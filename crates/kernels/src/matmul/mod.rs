@@ -23,6 +23,7 @@ mod split;
 mod tiles;
 
 pub use activations::Activations;
+pub(crate) use activations::{Int8Block, Int16Block};
 pub use matrix::{BlockScales, Matrix, MatrixBuilder};
 
 use std::ops::Range;
@@ -178,9 +179,18 @@ impl<'a> Output<'a> {
             let at = row * self.width + column;
             assert!(at + lanes <= self.len, "tiles lie inside the output");
             // SAFETY: in bounds by the assertion; no other thread touches these columns (see
-            // `Sync` above), and nobody reads before the region has ended.
+            // `Sync` above), and nobody reads before the region has ended. Whole tiles are copied
+            // by their constant size: a call for each costs as much as the copy.
             unsafe {
-                std::ptr::copy_nonoverlapping(sums.as_ptr().cast(), self.start.add(at), lanes);
+                let out = self.start.add(at);
+                let (whole, part) = (lanes / LANES, lanes % LANES);
+                for (tile, sums) in sums[..whole].iter().enumerate() {
+                    out.add(tile * LANES).cast::<[f32; LANES]>().write_unaligned(*sums);
+                }
+                if part > 0 {
+                    let rest = sums[whole].as_ptr();
+                    std::ptr::copy_nonoverlapping(rest, out.add(whole * LANES), part);
+                }
             }
         }
     }

@@ -104,7 +104,7 @@ proptest! {
         let how = Recurrence { heads, key_heads, sharing, k_dim, v_dim, scale: 0.7, write, skip };
         let isas = Isa::available().into_iter();
         let mut all = isas.flat_map(|isa| [1, 2, rows].map(|cut| (isa, cut))).map(|(isa, cut)| {
-            run(&Kernels { isa, pool: Pool::new(2) }, &how, &fed, rows, cut)
+            run(&Kernels::on(isa, 2), &how, &fed, rows, cut)
         });
         let first = all.next().expect("scalar is always there");
         let exact = [0..rows, rows..2 * rows].map(|rows| reference(&how, &fed, rows)).concat();
@@ -132,7 +132,7 @@ proptest! {
         };
         let mut all = Vec::new();
         for isa in Isa::available() {
-            let kernels = Kernels { isa, pool: Pool::new(2) };
+            let kernels = Kernels::on(isa, 2);
             let (mut stepped, mut bounded) = (x.clone(), x.clone());
             steps(&kernels, &mut stepped, &bias, &(0.001..=9.0));
             let mut decayed = stepped.clone();

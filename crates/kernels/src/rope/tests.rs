@@ -5,7 +5,7 @@ const LAYOUT: HeadLayout =
     HeadLayout { row_stride: 100, start: 4, heads: 3, head_stride: 32, width: 20 };
 
 fn everywhere() -> Vec<Kernels> {
-    Isa::available().into_iter().map(|isa| Kernels { isa, pool: Pool::new(2) }).collect()
+    Isa::available().into_iter().map(|isa| Kernels::on(isa, 2)).collect()
 }
 
 fn input(rows: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {

@@ -3,7 +3,7 @@ use crate::{Isa, Pool};
 use proptest::prelude::*;
 
 fn everywhere() -> Vec<Kernels> {
-    Isa::available().into_iter().map(|isa| Kernels { isa, pool: Pool::new(2) }).collect()
+    Isa::available().into_iter().map(|isa| Kernels::on(isa, 2)).collect()
 }
 
 /// Numbers with many ties and a few NaNs.

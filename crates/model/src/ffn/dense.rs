@@ -2,7 +2,7 @@
 
 use crate::ffn::Gating;
 use crate::linear::{Linear, apply_all};
-use baimo_kernels::Kernels;
+use baimo_kernels::{Floats, Kernels};
 use baimo_kernels::activation::{Activation, activate};
 
 /// A gated FFN; see [`baimo_blueprint::Dense`].
@@ -14,7 +14,7 @@ pub struct Dense {
 }
 
 impl Dense {
-    pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+    pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         let [gate, up] = apply_all(kernels, x, [&self.gate, &self.up]);
         self.down.apply(kernels, &self.gating.apply(kernels, gate, up))
     }
@@ -28,7 +28,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+    pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         let mut inner = self.up.apply(kernels, x);
         activate(kernels, self.activation, &mut inner);
         self.down.apply(kernels, &inner)

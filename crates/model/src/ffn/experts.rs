@@ -5,7 +5,7 @@ use crate::ffn::dense::Dense;
 use crate::ffn::router::choose;
 use crate::linear::Linear;
 use baimo_blueprint::Router;
-use baimo_kernels::Kernels;
+use baimo_kernels::{Floats, Kernels};
 use baimo_kernels::matmul::{Activations, Matrix, Product, products};
 
 /// A mixture of experts; see [`baimo_blueprint::Experts`].
@@ -41,7 +41,7 @@ struct Group<'a> {
 }
 
 impl Experts {
-    pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+    pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         let hidden = self.down[0].rows();
         let choices: Vec<Vec<(usize, f32)>> = self
             .logits(kernels, x)
@@ -65,7 +65,7 @@ impl Experts {
         let mut next: Vec<usize> = starts(&by_expert);
         let mut out = match &self.shared {
             Some(shared) => shared.forward(kernels, x),
-            None => vec![0.0; x.len()],
+            None => kernels.zeros(x.len()),
         };
         let mut mixed = vec![0.0; hidden];
         let rows = x.chunks_exact(hidden).zip(&choices);
@@ -88,7 +88,7 @@ impl Experts {
     }
 
     /// Of each row, a number for each expert.
-    fn logits(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+    fn logits(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         let Some(inner) = &self.inner else { return self.logits.apply(kernels, x) };
         let mut inner = inner.apply(kernels, x);
         inner.iter_mut().for_each(|inner| *inner = inner.tanh());
@@ -105,15 +105,15 @@ impl Experts {
     }
 
     /// Every expert's output for its tokens, in the grouped order: `[places, hidden]`.
-    fn meet(&self, kernels: &Kernels, x: &[f32], hidden: usize, groups: &[Group]) -> Vec<f32> {
+    fn meet(&self, kernels: &Kernels, x: &[f32], hidden: usize, groups: &[Group]) -> Floats {
         let width = self.gate[0].rows();
         let total = groups.iter().map(|group| group.rows.len()).sum::<usize>();
-        let (mut gate, mut up) = (vec![0.0; total * width], vec![0.0; total * width]);
+        let (mut gate, mut up) = (kernels.floats(total * width), kernels.floats(total * width));
         let weights = self.gate.iter().take(1).chain(self.up.iter().take(1));
         let input = Activations::new(kernels, x, hidden, weights);
         let mut list = Vec::with_capacity(2 * groups.len());
         for (maps, output) in [(&self.gate, &mut gate), (&self.up, &mut up)] {
-            let mut rest = output.as_mut_slice();
+            let mut rest = &mut output[..];
             for group in groups {
                 let (part, others) = rest.split_at_mut(group.rows.len() * width);
                 rest = others;
@@ -129,8 +129,8 @@ impl Experts {
         drop(list);
         let inner = self.gating.apply(kernels, gate, up);
         let input = Activations::new(kernels, &inner, width, self.down.iter().take(1));
-        let mut outputs = vec![0.0; total * hidden];
-        let mut rest = outputs.as_mut_slice();
+        let mut outputs = kernels.floats(total * hidden);
+        let mut rest = &mut outputs[..];
         let mut list = Vec::with_capacity(groups.len());
         for group in groups {
             let (part, others) = rest.split_at_mut(group.places.len() * hidden);
@@ -161,12 +161,12 @@ fn starts(by_expert: &[Vec<u32>]) -> Vec<usize> {
 }
 
 impl Shared {
-    fn forward(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+    fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         let mut out = self.dense.forward(kernels, x);
         if let Some(gate) = &self.gate {
             let gates = gate.apply(kernels, x);
             let hidden = out.len() / gates.len();
-            for (row, gate) in out.chunks_exact_mut(hidden).zip(gates) {
+            for (row, gate) in out.chunks_exact_mut(hidden).zip(&*gates) {
                 let gate = 1.0 / (1.0 + (-gate).exp());
                 row.iter_mut().for_each(|y| *y *= gate);
             }

@@ -7,7 +7,7 @@ pub mod router;
 use crate::decoder::Pass;
 use baimo_blueprint::{Activation, Clamp, ClampOrder};
 use baimo_kernels::activation::{self, activate, clamp, multiply};
-use baimo_kernels::{Kernels, activation::Activation as Curve};
+use baimo_kernels::{Floats, Kernels, activation::Activation as Curve};
 
 /// An FFN with its weights.
 pub enum Ffn {
@@ -21,7 +21,7 @@ pub enum Ffn {
 
 impl Ffn {
     /// The block's output for the normed rows `x`.
-    pub(crate) fn forward(&self, pass: &Pass, x: &[f32]) -> Vec<f32> {
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32]) -> Floats {
         match self {
             Ffn::Dense(dense) => dense.forward(pass.kernels, x),
             Ffn::Plain(plain) => plain.forward(pass.kernels, x),
@@ -47,7 +47,7 @@ pub(crate) struct Gating {
 
 impl Gating {
     /// `activation(gate) * up`, held within the limits.
-    fn apply(&self, kernels: &Kernels, mut gate: Vec<f32>, mut up: Vec<f32>) -> Vec<f32> {
+    fn apply(&self, kernels: &Kernels, mut gate: Floats, mut up: Floats) -> Floats {
         let curve = curve(self.activation);
         if let Some(Clamp { limit, gate: order }) = self.clamp {
             clamp(kernels, &mut up, -limit..=limit);
@@ -64,7 +64,7 @@ impl Gating {
             multiply(kernels, &mut gate, &up);
             return gate;
         }
-        let mut inner = vec![0.0; gate.len()];
+        let mut inner = kernels.floats(gate.len());
         activation::gated(kernels, curve, &gate, &up, &mut inner);
         inner
     }
@@ -80,7 +80,8 @@ mod tests {
         let inner = |order: Option<ClampOrder>| {
             let clamp = order.map(|gate| Clamp { limit: 2.0, gate });
             let gating = Gating { activation: Activation::Silu, clamp };
-            gating.apply(&Kernels::new(1), vec![3.0, 3.0, -5.0], vec![1.0, 4.0, -4.0])
+            let [gate, up] = [vec![3.0, 3.0, -5.0], vec![1.0, 4.0, -4.0]].map(Floats::from);
+            gating.apply(&Kernels::new(1), gate, up)
         };
         let cases = [
             (None, [silu(3.0), 4.0 * silu(3.0), -4.0 * silu(-5.0)]),

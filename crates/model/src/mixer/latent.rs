@@ -10,7 +10,7 @@ use crate::mixer::softmax::gated;
 use crate::mixer::{spans, write_rows};
 use crate::norm::Norm;
 use baimo_blueprint as blueprint;
-use baimo_kernels::HeadLayout;
+use baimo_kernels::{Floats, HeadLayout};
 use baimo_kernels::attention::{Attention, attention};
 use baimo_kernels::matmul::{Activations, Matrix, Product, products};
 
@@ -58,7 +58,7 @@ pub enum Query {
 }
 
 impl Latent {
-    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Vec<f32> {
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Floats {
         let shape = &self.shape;
         let width = shape.rank + shape.rope_dim;
         let (mut q, low) = self.queries(pass, x);
@@ -95,10 +95,10 @@ impl Latent {
             choice: self.choice.as_ref().and(choice.as_ref()),
             ..Attention::causal(shape.heads, shape.scale)
         };
-        let mut mixed = vec![0.0; pass.rows() * shape.heads * shape.rank];
+        let mut mixed = pass.kernels.floats(pass.rows() * shape.heads * shape.rank);
         attention(pass.kernels, &how, &q, store, &spans(pass), &mut mixed);
         let values = per_head(pass, &self.v_up, &mixed, 0..shape.rank, shape.rank);
-        let mut joined = vec![0.0; pass.rows() * shape.heads * shape.v_dim];
+        let mut joined = pass.kernels.floats(pass.rows() * shape.heads * shape.v_dim);
         to_rows(&values, &mut joined, shape.heads, shape.v_dim, shape.v_dim);
         if let Some(gate) = &self.gate {
             gated(pass.kernels, gate, x, &mut joined);
@@ -107,7 +107,7 @@ impl Latent {
     }
 
     /// Every head's query, and the normed low-rank query where they come from one.
-    fn queries(&self, pass: &Pass, x: &[f32]) -> (Vec<f32>, Option<Vec<f32>>) {
+    fn queries(&self, pass: &Pass, x: &[f32]) -> (Floats, Option<Floats>) {
         match &self.query {
             Query::Direct(map) => (map.apply(pass.kernels, x), None),
             Query::LowRank { down, norm, up } => {
@@ -118,11 +118,11 @@ impl Latent {
     }
 
     /// From `[rows, heads, nope | rope]` to `[rows, heads, rank | rope]`.
-    fn absorb(&self, pass: &Pass, q: &[f32]) -> Vec<f32> {
+    fn absorb(&self, pass: &Pass, q: &[f32]) -> Floats {
         let shape = &self.shape;
         let (before, width) = (shape.nope_dim + shape.rope_dim, shape.rank + shape.rope_dim);
         let latents = per_head(pass, &self.k_up, q, 0..shape.nope_dim, before);
-        let mut absorbed = vec![0.0; pass.rows() * shape.heads * width];
+        let mut absorbed = pass.kernels.floats(pass.rows() * shape.heads * width);
         to_rows(&latents, &mut absorbed, shape.heads, shape.rank, width);
         for (new, old) in absorbed.chunks_exact_mut(width).zip(q.chunks_exact(before)) {
             new[shape.rank..].copy_from_slice(&old[shape.nope_dim..]);
@@ -139,7 +139,7 @@ fn per_head(
     x: &[f32],
     part: std::ops::Range<usize>,
     stride: usize,
-) -> Vec<f32> {
+) -> Floats {
     let (rows, heads, outputs) = (pass.rows(), maps.len(), maps[0].rows());
     let mut by_head = Vec::with_capacity(rows * heads * part.len());
     for head in 0..heads {
@@ -149,7 +149,7 @@ fn per_head(
     }
     let input = Activations::new(pass.kernels, &by_head, part.len(), maps);
     let rows_of: Vec<u32> = (0..(heads * rows) as u32).collect();
-    let mut y = vec![0.0; heads * rows * outputs];
+    let mut y = pass.kernels.floats(heads * rows * outputs);
     let mut list: Vec<Product> = maps
         .iter()
         .zip(rows_of.chunks_exact(rows))

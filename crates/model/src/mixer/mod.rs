@@ -9,6 +9,7 @@ pub mod softmax;
 
 use crate::Caches;
 use crate::decoder::Pass;
+use baimo_kernels::Floats;
 use baimo_kernels::attention::{AttentionSpan, KvStore, Segments};
 
 /// A mixer with its weights.
@@ -25,7 +26,7 @@ pub enum Mixer {
 
 impl Mixer {
     /// The block's output for the normed rows `x`; cache rows are written on the way.
-    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Vec<f32> {
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Floats {
         match self {
             Mixer::Softmax(mixer) => mixer.forward(pass, x, caches),
             Mixer::Reuse(mixer) => mixer.forward(pass, x, caches),

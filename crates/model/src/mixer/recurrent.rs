@@ -15,8 +15,7 @@ use baimo_kernels::norm::rms_norm_heads;
 use baimo_kernels::recurrence::{
     Decays, Fed, Recurrence, Sharing, Write, bounded_decays, decays, recur, steps,
 };
-use baimo_kernels::{HeadLayout, Kernels, SlotSpan, SlotStore};
-use std::borrow::Cow;
+use baimo_kernels::{Floats, HeadLayout, Kernels, SlotSpan, SlotStore};
 
 /// A mixer with a matrix per head for the whole past; see [`blueprint::Recurrent`].
 pub struct Recurrent {
@@ -100,13 +99,14 @@ pub struct GatedNorm {
 }
 
 /// How much of the state is kept, and how strongly is written.
-struct Control<'a> {
-    factors: Cow<'a, [f32]>,
-    rates: Option<Vec<f32>>,
+struct Control {
+    /// Where they are learned.
+    factors: Option<Floats>,
+    rates: Option<Floats>,
 }
 
 impl Recurrent {
-    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Vec<f32> {
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Floats {
         let (shape, kernels) = (&self.shape, pass.kernels);
         let store = caches.slots(self.state);
         let spans = slot_spans(&pass.batch.spans, store);
@@ -129,7 +129,7 @@ impl Recurrent {
             q: &q,
             k: &k,
             v: &v,
-            decays: self.decay.spread(&control.factors, shape.heads),
+            decays: self.decay.spread(control.factors.as_deref(), shape.heads),
             rates: control.rates.as_deref(),
         };
         let how = Recurrence {
@@ -148,20 +148,20 @@ impl Recurrent {
             },
             skip: self.skip.as_deref(),
         };
-        let mut read = vec![0.0; v.len()];
+        let mut read = kernels.floats(v.len());
         recur(kernels, &how, &fed, store, start, &spans, &mut read);
         let read = self.norm.apply(kernels, x, read, shape.heads * shape.v_dim);
         self.o.apply(kernels, &read)
     }
 
-    fn control(&self, kernels: &Kernels, x: &[f32]) -> Control<'_> {
+    fn control(&self, kernels: &Kernels, x: &[f32]) -> Control {
         let delta = self.delta.as_ref().map(|map| {
             let mut rates = map.apply(kernels, x);
             activate(kernels, Activation::Sigmoid, &mut rates);
             rates
         });
         let (map, bias, rates, form) = match &self.decay {
-            Decay::Fixed(factors) => return Control { factors: factors.into(), rates: delta },
+            Decay::Fixed(_) => return Control { factors: None, rates: delta },
             Decay::Learned { map, bias, rates, form } => (map, bias, rates, form),
         };
         let mut factors = map.apply(kernels, x);
@@ -173,12 +173,14 @@ impl Recurrent {
             DecayForm::Softplus { least, most } => {
                 steps(kernels, &mut factors, bias, &(least..=most));
                 if self.shape.write == blueprint::Write::Step {
-                    stepped = Some(factors.clone());
+                    let mut copy = kernels.floats(factors.len());
+                    copy.copy_from_slice(&factors);
+                    stepped = Some(copy);
                 }
                 decays(kernels, &mut factors, rates);
             }
         }
-        Control { factors: factors.into(), rates: delta.or(stepped) }
+        Control { factors: Some(factors), rates: delta.or(stepped) }
     }
 }
 
@@ -211,15 +213,15 @@ impl Stream {
     fn follow(
         &self,
         kernels: &Kernels,
-        mut x: Vec<f32>,
+        mut x: Floats,
         store: &mut SlotStore,
         start: &mut usize,
         spans: &[SlotSpan],
-    ) -> Vec<f32> {
+    ) -> Floats {
         if let Some(Taps { taps, weight, bias }) = &self.convolution {
             let channels = self.map.weight.rows();
             let how = Convolution { taps: *taps, channels, weight, bias: bias.as_deref() };
-            let mut out = vec![0.0; x.len()];
+            let mut out = kernels.floats(x.len());
             convolve(kernels, &how, &x, store, *start, spans, &mut out);
             *start += how.kept();
             x = out;
@@ -232,18 +234,20 @@ impl Stream {
 }
 
 impl Decay {
-    /// Which state each of `factors` is for.
-    fn spread<'a>(&self, factors: &'a [f32], heads: usize) -> Decays<'a> {
-        match self {
-            Decay::Fixed(_) => Decays::Fixed(factors),
-            Decay::Learned { bias, .. } if bias.len() == heads => Decays::PerHead(factors),
-            Decay::Learned { .. } => Decays::PerChannel(factors),
+    /// Which state each factor is for, of `learned` ones where they are.
+    fn spread<'a>(&'a self, learned: Option<&'a [f32]>, heads: usize) -> Decays<'a> {
+        match (self, learned) {
+            (Decay::Fixed(factors), _) => Decays::Fixed(factors),
+            (Decay::Learned { bias, .. }, Some(factors)) if bias.len() == heads => {
+                Decays::PerHead(factors)
+            }
+            (Decay::Learned { .. }, factors) => Decays::PerChannel(factors.unwrap_or_default()),
         }
     }
 }
 
 impl Projection {
-    fn apply(&self, kernels: &Kernels, x: &[f32]) -> Vec<f32> {
+    fn apply(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         match self {
             Projection::Direct(map) => map.apply(kernels, x),
             Projection::LowRank { down, up } => up.apply(kernels, &down.apply(kernels, x)),
@@ -253,7 +257,7 @@ impl Projection {
 
 impl GatedNorm {
     /// Norms the rows `read`, of `width` numbers each, and gates them by the residual stream `x`.
-    fn apply(&self, kernels: &Kernels, x: &[f32], read: Vec<f32>, width: usize) -> Vec<f32> {
+    fn apply(&self, kernels: &Kernels, x: &[f32], read: Floats, width: usize) -> Floats {
         let gate = self.gate.apply(kernels, x);
         match self.order {
             GateOrder::NormFirst => self.gated(kernels, &gate, &self.normed(kernels, read, width)),
@@ -261,13 +265,13 @@ impl GatedNorm {
         }
     }
 
-    fn gated(&self, kernels: &Kernels, gate: &[f32], read: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; read.len()];
+    fn gated(&self, kernels: &Kernels, gate: &[f32], read: &[f32]) -> Floats {
+        let mut out = kernels.floats(read.len());
         gated(kernels, self.activation, gate, read, &mut out);
         out
     }
 
-    fn normed(&self, kernels: &Kernels, mut read: Vec<f32>, width: usize) -> Vec<f32> {
+    fn normed(&self, kernels: &Kernels, mut read: Floats, width: usize) -> Floats {
         let group = self.norm.width;
         let weight = match &self.norm.weight {
             Some(weight) if weight.len() > group => weight,

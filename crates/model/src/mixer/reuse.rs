@@ -6,7 +6,7 @@ use crate::linear::Linear;
 use crate::mixer::spans;
 use crate::norm::Norm;
 use baimo_blueprint as blueprint;
-use baimo_kernels::HeadLayout;
+use baimo_kernels::{Floats, HeadLayout};
 use baimo_kernels::attention::{Attention, attention};
 
 /// Softmax attention over another layer's keys and values; see [`blueprint::Reuse`].
@@ -22,7 +22,7 @@ pub struct Reuse {
 }
 
 impl Reuse {
-    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Vec<f32> {
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Floats {
         let shape = &self.shape;
         let mut q = self.q.apply(pass.kernels, x);
         let heads = HeadLayout::packed(shape.heads, shape.qk_dim);
@@ -33,7 +33,7 @@ impl Reuse {
             norm.apply_heads(pass.kernels, &mut q, heads);
         }
         let how = Attention::causal(shape.heads, shape.scale);
-        let mut mixed = vec![0.0; pass.rows() * shape.heads * shape.v_dim];
+        let mut mixed = pass.kernels.floats(pass.rows() * shape.heads * shape.v_dim);
         attention(pass.kernels, &how, &q, caches.store(self.state), &spans(pass), &mut mixed);
         self.o.apply(pass.kernels, &mixed)
     }

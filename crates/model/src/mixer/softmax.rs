@@ -12,7 +12,7 @@ use baimo_blueprint::NormOrder;
 use baimo_kernels::activation::{Activation, activate, multiply, scale};
 use baimo_kernels::attention::{Attention, Bias, attention};
 use baimo_kernels::convolution::{Convolution, convolve};
-use baimo_kernels::{HeadLayout, Kernels, SlotStore};
+use baimo_kernels::{Floats, HeadLayout, Kernels, SlotStore};
 use std::sync::Arc;
 
 /// Softmax attention; see [`blueprint::Softmax`].
@@ -64,7 +64,7 @@ pub struct QkNorm {
 }
 
 impl Softmax {
-    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Vec<f32> {
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], caches: &mut Caches) -> Floats {
         let shape = &self.shape;
         let first = self.q_low.as_ref().map_or(&self.q, |low| &low.down);
         let [mut q, mut k, mut v] = apply_all(pass.kernels, x, [first, &self.k, &self.v]);
@@ -109,7 +109,7 @@ impl Softmax {
             bias: self.bias.as_deref(),
             ..causal
         };
-        let mut mixed = vec![0.0; pass.rows() * shape.heads * shape.v_dim];
+        let mut mixed = pass.kernels.floats(pass.rows() * shape.heads * shape.v_dim);
         match &self.blocks {
             None => attention(pass.kernels, &how, &q, store, &spans(pass), &mut mixed),
             Some(blocks) => {
@@ -152,13 +152,13 @@ fn multiply_by_logs(pass: &Pass, q: &mut [f32], beyond: usize) {
 }
 
 impl Smoothing {
-    fn apply(&self, pass: &Pass, k: &mut Vec<f32>, v: &mut Vec<f32>, store: &mut SlotStore) {
+    fn apply(&self, pass: &Pass, k: &mut Floats, v: &mut Floats, store: &mut SlotStore) {
         let spans = slot_spans(&pass.batch.spans, store);
         let mut start = 0;
         for (weight, x) in [(&self.k, k), (&self.v, v)] {
             let channels = weight.len() / self.taps;
             let how = Convolution { taps: self.taps, channels, weight, bias: None };
-            let mut out = vec![0.0; x.len()];
+            let mut out = pass.kernels.floats(x.len());
             convolve(pass.kernels, &how, x, store, start, &spans, &mut out);
             start += how.kept();
             *x = out;

@@ -145,7 +145,7 @@ fn a_token_alone_gives_the_same_bits_as_in_company() {
         let x = random(8, 21 * HIDDEN);
         let together = experts.forward(&kernels, &x);
         for (x, together) in x.chunks_exact(HIDDEN).zip(together.chunks_exact(HIDDEN)) {
-            assert_eq!(experts.forward(&kernels, x), together, "{}", format.name());
+            assert_eq!(*experts.forward(&kernels, x), *together, "{}", format.name());
         }
     }
 }
