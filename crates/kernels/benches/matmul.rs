@@ -141,7 +141,13 @@ fn one_row(bencher: Bencher, name: &str) {
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         for weights in &weights {
             let input = Activations::new(&kernels, &floats, COLUMNS, [weights]);
-            let product = Product { weights, input: &input, input_rows: None, output: &mut output };
+            let product = Product {
+                weights,
+                gate: None,
+                input: &input,
+                input_rows: None,
+                output: &mut output,
+            };
             products(&kernels, &mut [product]);
         }
     });
@@ -156,8 +162,13 @@ fn rows<const HEIGHT: usize>(bencher: Bencher, name: &str) {
     let mut output = vec![0.0; HEIGHT * ROWS];
     bencher.counter(ItemsCount::new(2 * HEIGHT * ROWS * COLUMNS)).bench_local(|| {
         let input = Activations::new(&kernels, &floats, COLUMNS, [&weights]);
-        let product =
-            Product { weights: &weights, input: &input, input_rows: None, output: &mut output };
+        let product = Product {
+            weights: &weights,
+            gate: None,
+            input: &input,
+            input_rows: None,
+            output: &mut output,
+        };
         products(&kernels, &mut [product]);
     });
 }

@@ -36,7 +36,8 @@ impl<T: Copy> Scratch<T> {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // Not more than twice as large, lest a small one hold what a large one needs.
             let fits = |kept: &Vec<T>| (len..=len.saturating_mul(2)).contains(&kept.len());
-            let best = (0..kept.len()).filter(|&at| fits(&kept[at])).min_by_key(|&at| kept[at].len());
+            let best =
+                (0..kept.len()).filter(|&at| fits(&kept[at])).min_by_key(|&at| kept[at].len());
             best.map(|at| kept.remove(at))
         };
         let elements = found.unwrap_or_else(|| vec![fill; len]);
@@ -118,7 +119,8 @@ mod tests {
         assert_eq!(lent.into_vec(), [1.0, 2.0, 1.0, 1.0]);
         assert!(scratch.0.lock().unwrap().is_empty());
         drop(Lent::from(vec![0.0f32; 4]));
-        (0..2 * KEPT).map(|_| scratch.lend(8, 0.0)).collect::<Vec<_>>();
+        let many: Vec<_> = (0..2 * KEPT).map(|_| scratch.lend(8, 0.0)).collect();
+        drop(many);
         assert_eq!(scratch.0.lock().unwrap().len(), KEPT);
     }
 }

@@ -1,8 +1,9 @@
 //! Products of every format: fast versions against the scalar definition, and that against `f64`.
 
+use baimo_kernels::activation::{Activation, gated};
 use baimo_kernels::format::{dequantize, quantize};
-use baimo_kernels::matmul::{Activations, BlockScales, Matrix, Product, products};
-use baimo_kernels::{Format, Isa, Kernels, Pool};
+use baimo_kernels::matmul::{Activations, BlockScales, Gate, Matrix, Product, products};
+use baimo_kernels::{Format, Isa, Kernels};
 use proptest::prelude::*;
 
 fn scalar() -> Kernels {
@@ -75,7 +76,7 @@ fn matrix(format: Format, rows: usize, columns: usize, bytes: &[u8]) -> Matrix {
 fn product(kernels: &Kernels, weights: &Matrix, floats: &[f32]) -> Vec<f32> {
     let input = Activations::new(kernels, floats, weights.columns(), [weights]);
     let mut output = vec![f32::NAN; input.rows() * weights.rows()];
-    let one = Product { weights, input: &input, input_rows: None, output: &mut output };
+    let one = Product { weights, gate: None, input: &input, input_rows: None, output: &mut output };
     products(kernels, &mut [one]);
     output
 }
@@ -238,13 +239,46 @@ fn many_products_in_one_region_equal_each_on_its_own() {
             experts.iter().zip(&chosen).map(|(e, c)| vec![f32::NAN; e.rows() * c.len()]).collect();
         let mut list: Vec<Product> = Vec::new();
         for ((weights, rows), output) in experts.iter().zip(&chosen).zip(&mut outputs) {
-            list.push(Product { weights, input: &input, input_rows: Some(rows), output });
+            list.push(Product {
+                weights,
+                gate: None,
+                input: &input,
+                input_rows: Some(rows),
+                output,
+            });
         }
         products(&kernels, &mut list);
         for ((weights, rows), output) in experts.iter().zip(&chosen).zip(&outputs) {
             for (row, output) in rows.iter().zip(output.chunks(weights.rows())) {
                 let alone = &floats[*row as usize * columns..][..columns];
                 assert!(same_bits(output, &product(&kernels, weights, alone)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gated_product_is_the_two_products_and_the_gate_bit_for_bit() {
+    let mut random = Random(11);
+    let activation = Activation::Silu;
+    for (seed, format) in Format::ALL.into_iter().enumerate() {
+        let (rows, columns) = (8 * 13 + seed, odd_columns(format, seed));
+        let bytes = [0; 2].map(|_| file_bytes(format, rows, columns, &mut random));
+        let [gate, weights] = bytes.map(|bytes| matrix(format, rows, columns, &bytes));
+        for height in [1, 2, 130] {
+            let floats = random.floats(height * columns);
+            for kernels in all() {
+                let [gates, up] = [&gate, &weights].map(|map| product(&kernels, map, &floats));
+                let mut apart = vec![0.0; up.len()];
+                gated(&kernels, activation, &gates, &up, &mut apart);
+                let input = Activations::new(&kernels, &floats, columns, [&weights]);
+                let mut output = vec![f32::NAN; up.len()];
+                let gate = Some(Gate { weights: &gate, activation });
+                let (weights, output_of) = (&weights, &mut output);
+                let list =
+                    Product { weights, gate, input: &input, input_rows: None, output: output_of };
+                products(&kernels, &mut [list]);
+                assert!(same_bits(&output, &apart), "{} at {height}", format.name());
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Linear maps with their weights.
 
+use baimo_kernels::activation::Activation;
+use baimo_kernels::matmul::{Activations, Gate, Matrix, Product, products};
 use baimo_kernels::{Floats, Kernels};
-use baimo_kernels::matmul::{Activations, Matrix, Product, products};
 
 /// `y = weight · x + bias`.
 pub struct Linear {
@@ -25,17 +26,40 @@ pub fn apply(kernels: &Kernels, x: &[f32], weights: &Matrix) -> Floats {
     let mut output = kernels.floats(input.rows() * weights.rows());
     products(
         kernels,
-        &mut [Product { weights, input: &input, input_rows: None, output: &mut output }],
+        &mut [Product {
+            weights,
+            gate: None,
+            input: &input,
+            input_rows: None,
+            output: &mut output,
+        }],
     );
     output
 }
 
-/// Maps every row of `x` by several maps at once: one parallel region, and `x` is quantized once.
-pub fn apply_all<const N: usize>(
+/// `activation(gate * x) * (up * x)`: `None` where a bias stands between.
+pub fn apply_gated(
     kernels: &Kernels,
     x: &[f32],
-    maps: [&Linear; N],
-) -> [Floats; N] {
+    activation: Activation,
+    [gate, up]: [&Linear; 2],
+) -> Option<Floats> {
+    if gate.bias.is_some() || up.bias.is_some() || gate.weight.format() != up.weight.format() {
+        return None;
+    }
+    let weights = &up.weight;
+    let input = Activations::new(kernels, x, weights.columns(), [weights]);
+    let mut output = kernels.floats(input.rows() * weights.rows());
+    let gate = Some(Gate { weights: &gate.weight, activation });
+    products(
+        kernels,
+        &mut [Product { weights, gate, input: &input, input_rows: None, output: &mut output }],
+    );
+    Some(output)
+}
+
+/// Maps every row of `x` by several maps at once: one parallel region, and `x` is quantized once.
+pub fn apply_all<const N: usize>(kernels: &Kernels, x: &[f32], maps: [&Linear; N]) -> [Floats; N] {
     let columns = maps[0].weight.columns();
     let rows = x.len() / columns;
     let input = Activations::new(kernels, x, columns, maps.iter().map(|map| &map.weight));
@@ -45,6 +69,7 @@ pub fn apply_all<const N: usize>(
         .zip(&mut outputs)
         .map(|(map, output)| Product {
             weights: &map.weight,
+            gate: None,
             input: &input,
             input_rows: None,
             output,

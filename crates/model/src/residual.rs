@@ -2,8 +2,8 @@
 
 use crate::norm::Norm;
 use baimo_blueprint::Skip;
-use baimo_kernels::{Floats, Kernels};
 use baimo_kernels::activation::{add_scaled, scale};
+use baimo_kernels::{Floats, Kernels};
 
 /// See [`baimo_blueprint::Residual`].
 pub struct Residual {
@@ -17,12 +17,7 @@ pub struct Residual {
 
 impl Residual {
     /// Runs `block` on what it is to see of the stream `x`, and changes `x`.
-    pub fn forward(
-        &self,
-        kernels: &Kernels,
-        x: &mut [f32],
-        block: impl FnOnce(&[f32]) -> Floats,
-    ) {
+    pub fn forward(&self, kernels: &Kernels, x: &mut [f32], block: impl FnOnce(&[f32]) -> Floats) {
         let normed = self.before.as_ref().map(|norm| norm.apply(kernels, x));
         let mut output = block(normed.as_deref().unwrap_or(x));
         if let Some(after) = &self.after {

@@ -4,8 +4,8 @@ mod curve;
 #[cfg(test)]
 mod tests;
 
-use crate::Kernels;
 use crate::lanes::{Lanes, Operation, WIDTH, on};
+use crate::{Isa, Kernels};
 use curve::{Curve, GeluErf, GeluTanh, Identity, Relu, ReluSquared, Sigmoid, Silu};
 use std::ops::RangeInclusive;
 
@@ -39,6 +39,11 @@ impl Activation {
         Activation::ReluSquared,
         Activation::Sigmoid,
     ];
+
+    /// `x = activation(x) * up`, number by number, on this thread.
+    pub(crate) fn gate(self, isa: Isa, x: &mut [f32], up: &[f32]) {
+        on(isa, Activate { activation: self, x, up: Some(up) });
+    }
 }
 
 /// `out = activation(gate) * up`, number by number.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Isa, Pool};
+use crate::Isa;
 
 fn everywhere() -> Vec<Kernels> {
     Isa::available().into_iter().map(|isa| Kernels::on(isa, 2)).collect()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Isa, Pool};
+use crate::Isa;
 use proptest::prelude::*;
 
 pub(super) fn kernels(isa: Isa, threads: usize) -> Kernels {

@@ -26,8 +26,10 @@ pub use activations::Activations;
 pub(crate) use activations::{Int8Block, Int16Block};
 pub use matrix::{BlockScales, Matrix, MatrixBuilder};
 
+use std::cell::RefCell;
 use std::ops::Range;
 
+use crate::activation::Activation;
 use crate::{Isa, Kernels};
 use layout::{FLOAT_ROWS, QUANTIZED_ROWS, tile_rows};
 use split::Split;
@@ -36,7 +38,9 @@ use split::Split;
 pub struct Product<'a> {
     /// `[output columns, input columns]`
     pub weights: &'a Matrix,
-    /// The rows, prepared for `weights` (see [`Activations::new`]).
+    /// What the outputs are multiplied with, if anything.
+    pub gate: Option<Gate<'a>>,
+    /// The rows, prepared for `weights` and the gate's (see [`Activations::new`]).
     pub input: &'a Activations<'a>,
     /// Which rows of `input`, in the order of the output; all of them if `None`.
     pub input_rows: Option<&'a [u32]>,
@@ -44,16 +48,26 @@ pub struct Product<'a> {
     pub output: &'a mut [f32],
 }
 
+/// Makes a product `activation(gate * input) * (weights * input)`, as SwiGLU has it
+/// (arXiv:2002.05202), without storing the two.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// As large and of the same format as the matrix it gates.
+    pub weights: &'a Matrix,
+    /// Of the gate.
+    pub activation: Activation,
+}
+
 /// Computes all of `list` in one region; a tile of weights is read once for up to 128 rows.
 ///
 /// # Panics
-/// If an output's length, an input's columns or an input row does not fit.
+/// If an output's length, an input's columns, an input row or a gate does not fit.
 pub fn products(kernels: &Kernels, list: &mut [Product]) {
     let jobs: Vec<Job> = list.iter_mut().map(Job::new).collect();
     let split = Split::new(&jobs, kernels.pool.threads());
     kernels.pool.run(split.chunks(), &|chunk| {
         for (job, tiles) in split.of(chunk) {
-            jobs[job].run(kernels.isa, tiles);
+            jobs[job].run(kernels, tiles);
         }
     });
 }
@@ -64,9 +78,13 @@ const ROWS_AT_ONCE: usize = 128;
 /// Takes the sums of some tiles: the first's number, then for each of the rows the lanes of all.
 type Store<'a, const LANES: usize> = &'a dyn Fn(usize, &[[f32; LANES]]);
 
+/// Tiles of a matrix times rows of the input, on an instruction set.
+type Tiles<const LANES: usize> = fn(Isa, &Matrix, Range<usize>, &Activations, &[u32], Store<LANES>);
+
 /// A checked [`Product`] that threads may share.
 struct Job<'a> {
     weights: &'a Matrix,
+    gate: Option<Gate<'a>>,
     input: &'a Activations<'a>,
     input_rows: Option<&'a [u32]>,
     /// Number of input rows.
@@ -79,8 +97,12 @@ impl<'a> Job<'a> {
     where
         'p: 'a,
     {
-        let Product { weights, input, input_rows, ref mut output } = *product;
+        let Product { weights, gate, input, input_rows, ref mut output } = *product;
         assert_eq!(weights.columns(), input.columns(), "an input row for each matrix column");
+        if let Some(Gate { weights: gate, .. }) = gate {
+            let shape = |matrix: &Matrix| (matrix.rows(), matrix.columns(), matrix.format());
+            assert_eq!(shape(gate), shape(weights), "a gate for each output");
+        }
         let height = input_rows.map_or(input.rows(), <[u32]>::len);
         assert_eq!(output.len(), height * weights.rows(), "outputs of {height} input rows");
         assert!(input.serves(weights.format()), "the input was prepared without this matrix");
@@ -90,11 +112,11 @@ impl<'a> Job<'a> {
         }
         assert!(u32::try_from(input.rows()).is_ok(), "rows are numbered in 32 bits");
         let output = Output::new(output, weights.rows());
-        Job { weights, input, input_rows, height, output }
+        Job { weights, gate, input, input_rows, height, output }
     }
 
     /// Computes the outputs of `tiles` for all input rows.
-    fn run(&self, isa: Isa, tiles: Range<usize>) {
+    fn run(&self, kernels: &Kernels, tiles: Range<usize>) {
         let mut rows = [0u32; ROWS_AT_ONCE];
         for first in (0..self.height).step_by(ROWS_AT_ONCE) {
             let count = ROWS_AT_ONCE.min(self.height - first);
@@ -104,49 +126,93 @@ impl<'a> Job<'a> {
                 None => rows.iter_mut().zip(first..).for_each(|(row, at)| *row = at as u32),
             }
             if self.weights.format().is_quantized() {
-                self.quantized(isa, tiles.clone(), first, rows);
+                self.rows(kernels, quantized, tiles.clone(), first, rows);
             } else {
-                self.floats(isa, tiles.clone(), first, rows);
+                self.rows(kernels, floats, tiles.clone(), first, rows);
             }
         }
     }
 
-    fn quantized(&self, isa: Isa, range: Range<usize>, first: usize, rows: &[u32]) {
-        let Job { weights, input, .. } = *self;
-        let store: Store<QUANTIZED_ROWS> =
-            &|tile, sums| self.output.store(first..first + rows.len(), tile, sums);
-        match isa {
-            Isa::Scalar => scalar::quantized_tiles(weights, range, input, rows, store),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Avx2` exists only where the instructions were seen.
-            Isa::Avx2(_) => unsafe {
-                tiles::quantized_tiles::<avx2::Avx2>(weights, range, input, rows, store);
-            },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Avx512` exists only where the instructions were seen.
-            Isa::Avx512(_) => unsafe {
-                tiles::quantized_tiles::<avx512::Avx512>(weights, range, input, rows, store);
-            },
-            #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2(_) | Isa::Avx512(_) => unreachable!("they are only detected on x86-64"),
+    /// The outputs of `range` for `rows`, which go to the output's from `first` on.
+    fn rows<const LANES: usize>(
+        &self,
+        kernels: &Kernels,
+        tiles: Tiles<LANES>,
+        range: Range<usize>,
+        first: usize,
+        rows: &[u32],
+    ) {
+        let (isa, weights, input) = (kernels.isa, self.weights, self.input);
+        let out = first..first + rows.len();
+        let Some(gate) = &self.gate else {
+            let store: Store<LANES> = &|tile, sums| self.output.store(out.clone(), tile, sums);
+            return tiles(isa, weights, range, input, rows, store);
+        };
+        let gates = RefCell::new(kernels.floats(GATED_TILES * rows.len() * LANES));
+        for first in range.clone().step_by(GATED_TILES) {
+            let group = first..range.end.min(first + GATED_TILES);
+            let place = |tile: usize, count: usize| {
+                let start = (tile - first) * rows.len() * LANES;
+                start..start + count * LANES
+            };
+            tiles(isa, gate.weights, group.clone(), input, rows, &|tile, sums| {
+                gates.borrow_mut()[place(tile, sums.len())].copy_from_slice(sums.as_flattened());
+            });
+            tiles(isa, weights, group, input, rows, &|tile, sums| {
+                let gates = &mut gates.borrow_mut()[place(tile, sums.len())];
+                gate.activation.gate(isa, gates, sums.as_flattened());
+                self.output.store(out.clone(), tile, gates.as_chunks::<LANES>().0);
+            });
         }
     }
+}
 
-    fn floats(&self, isa: Isa, range: Range<usize>, first: usize, rows: &[u32]) {
-        let Job { weights, input, .. } = *self;
-        let store: Store<FLOAT_ROWS> =
-            &|tile, sums| self.output.store(first..first + rows.len(), tile, sums);
-        match isa {
-            Isa::Scalar => scalar::float_tiles(weights, range, input, rows, store),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Avx2` exists only where the instructions were seen.
-            Isa::Avx2(_) => unsafe { avx2::float_tiles(weights, range, input, rows, store) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Avx512` exists only where the instructions were seen.
-            Isa::Avx512(_) => unsafe { avx512::float_tiles(weights, range, input, rows, store) },
-            #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2(_) | Isa::Avx512(_) => unreachable!("they are only detected on x86-64"),
-        }
+/// Tiles whose gates are kept until what they gate is there: as many as any kernel takes at once.
+const GATED_TILES: usize = 12;
+
+fn quantized(
+    isa: Isa,
+    weights: &Matrix,
+    range: Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    store: Store<QUANTIZED_ROWS>,
+) {
+    match isa {
+        Isa::Scalar => scalar::quantized_tiles(weights, range, input, rows, store),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Avx2` exists only where the instructions were seen.
+        Isa::Avx2(_) => unsafe {
+            tiles::quantized_tiles::<avx2::Avx2>(weights, range, input, rows, store);
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Avx512` exists only where the instructions were seen.
+        Isa::Avx512(_) => unsafe {
+            tiles::quantized_tiles::<avx512::Avx512>(weights, range, input, rows, store);
+        },
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2(_) | Isa::Avx512(_) => unreachable!("they are only detected on x86-64"),
+    }
+}
+
+fn floats(
+    isa: Isa,
+    weights: &Matrix,
+    range: Range<usize>,
+    input: &Activations,
+    rows: &[u32],
+    store: Store<FLOAT_ROWS>,
+) {
+    match isa {
+        Isa::Scalar => scalar::float_tiles(weights, range, input, rows, store),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Avx2` exists only where the instructions were seen.
+        Isa::Avx2(_) => unsafe { avx2::float_tiles(weights, range, input, rows, store) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Avx512` exists only where the instructions were seen.
+        Isa::Avx512(_) => unsafe { avx512::float_tiles(weights, range, input, rows, store) },
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2(_) | Isa::Avx512(_) => unreachable!("they are only detected on x86-64"),
     }
 }
 

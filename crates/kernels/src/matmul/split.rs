@@ -61,7 +61,8 @@ impl Split {
 /// weight's arithmetic for one row takes about a quarter of the time of reading a byte.
 fn tile_cost(job: &Job) -> u64 {
     let weights = tile_rows(job.weights.format()) * job.weights.columns();
-    (job.weights.tile_bytes() * 4 + weights * job.height).max(1) as u64
+    let matrices = if job.gate.is_some() { 2 } else { 1 };
+    (matrices * (job.weights.tile_bytes() * 4 + weights * job.height)).max(1) as u64
 }
 
 #[cfg(test)]

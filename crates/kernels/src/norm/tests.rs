@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Isa, Pool};
+use crate::Isa;
 use proptest::prelude::*;
 
 fn everywhere() -> Vec<Kernels> {

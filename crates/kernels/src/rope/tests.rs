@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Isa, Pool};
+use crate::Isa;
 
 const LAYOUT: HeadLayout =
     HeadLayout { row_stride: 100, start: 4, heads: 3, head_stride: 32, width: 20 };

@@ -1,9 +1,9 @@
 //! The FFNs that every token meets, with their weights.
 
 use crate::ffn::Gating;
-use crate::linear::{Linear, apply_all};
-use baimo_kernels::{Floats, Kernels};
+use crate::linear::{Linear, apply_all, apply_gated};
 use baimo_kernels::activation::{Activation, activate};
+use baimo_kernels::{Floats, Kernels};
 
 /// A gated FFN; see [`baimo_blueprint::Dense`].
 pub struct Dense {
@@ -15,8 +15,14 @@ pub struct Dense {
 
 impl Dense {
     pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
-        let [gate, up] = apply_all(kernels, x, [&self.gate, &self.up]);
-        self.down.apply(kernels, &self.gating.apply(kernels, gate, up))
+        let maps = [&self.gate, &self.up];
+        let plain = self.gating.plain();
+        let inner = plain.and_then(|activation| apply_gated(kernels, x, activation, maps));
+        let inner = inner.unwrap_or_else(|| {
+            let [gate, up] = apply_all(kernels, x, maps);
+            self.gating.apply(kernels, gate, up)
+        });
+        self.down.apply(kernels, &inner)
     }
 }
 

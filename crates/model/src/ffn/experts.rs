@@ -5,8 +5,8 @@ use crate::ffn::dense::Dense;
 use crate::ffn::router::choose;
 use crate::linear::Linear;
 use baimo_blueprint::Router;
-use baimo_kernels::{Floats, Kernels};
 use baimo_kernels::matmul::{Activations, Matrix, Product, products};
+use baimo_kernels::{Floats, Kernels};
 
 /// A mixture of experts; see [`baimo_blueprint::Experts`].
 pub struct Experts {
@@ -119,6 +119,7 @@ impl Experts {
                 rest = others;
                 list.push(Product {
                     weights: &maps[group.expert],
+                    gate: None,
                     input: &input,
                     input_rows: Some(group.rows),
                     output: part,
@@ -137,6 +138,7 @@ impl Experts {
             rest = others;
             list.push(Product {
                 weights: &self.down[group.expert],
+                gate: None,
                 input: &input,
                 input_rows: Some(group.places),
                 output: part,

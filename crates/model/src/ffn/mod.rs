@@ -46,6 +46,11 @@ pub(crate) struct Gating {
 }
 
 impl Gating {
+    /// The activation, where nothing else stands between the maps: then one product does it all.
+    fn plain(&self) -> Option<Curve> {
+        self.clamp.is_none().then(|| curve(self.activation))
+    }
+
     /// `activation(gate) * up`, held within the limits.
     fn apply(&self, kernels: &Kernels, mut gate: Floats, mut up: Floats) -> Floats {
         let curve = curve(self.activation);

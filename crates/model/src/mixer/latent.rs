@@ -10,9 +10,9 @@ use crate::mixer::softmax::gated;
 use crate::mixer::{spans, write_rows};
 use crate::norm::Norm;
 use baimo_blueprint as blueprint;
-use baimo_kernels::{Floats, HeadLayout};
 use baimo_kernels::attention::{Attention, attention};
 use baimo_kernels::matmul::{Activations, Matrix, Product, products};
+use baimo_kernels::{Floats, HeadLayout};
 
 /// Multi-head latent attention; see [`blueprint::Latent`].
 pub struct Latent {
@@ -156,6 +156,7 @@ fn per_head(
         .zip(y.chunks_exact_mut(rows * outputs))
         .map(|((weights, rows), output)| Product {
             weights,
+            gate: None,
             input: &input,
             input_rows: Some(rows),
             output,

@@ -6,8 +6,8 @@ use crate::linear::Linear;
 use crate::mixer::spans;
 use crate::norm::Norm;
 use baimo_blueprint as blueprint;
-use baimo_kernels::{Floats, HeadLayout};
 use baimo_kernels::attention::{Attention, attention};
+use baimo_kernels::{Floats, HeadLayout};
 
 /// Softmax attention over another layer's keys and values; see [`blueprint::Reuse`].
 pub struct Reuse {
