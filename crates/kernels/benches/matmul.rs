@@ -94,7 +94,8 @@ fn seconds(kernels: &Kernels, weights: &[Matrix], height: usize) -> f64 {
     let start = Instant::now();
     for weights in weights {
         let input = Activations::new(kernels, &floats, COLUMNS, [weights]);
-        let product = Product { weights, input: &input, input_rows: None, output: &mut output };
+        let product =
+            Product { weights, gate: None, input: &input, input_rows: None, output: &mut output };
         products(kernels, &mut [product]);
     }
     start.elapsed().as_secs_f64()
