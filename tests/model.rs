@@ -25,6 +25,23 @@ pub struct Outcome {
 
 /// Loads a case: from its `model.gguf`, or from a GGUF file or safetensors folder written for it.
 pub fn load(case: &str, weights: Target) -> Runner {
+    load_with(case, &options(weights))
+}
+
+/// Caches and threads of tests.
+pub fn options(weights: Target) -> Options {
+    Options {
+        weights,
+        cache: KvElement::F32,
+        positions: POSITIONS,
+        sequences: SEQUENCES,
+        threads: Some(2),
+        store: None,
+    }
+}
+
+/// Loads a case likewise, as `options` say.
+pub fn load_with(case: &str, options: &Options) -> Runner {
     let gguf = golden::folder(case).join("model.gguf");
     let folder = tempfile::tempdir().expect("a folder for the checkpoint");
     let path = if gguf.exists() {
@@ -40,14 +57,7 @@ pub fn load(case: &str, weights: Target) -> Runner {
     let source = Source::open(path.to_str().expect("a path in UTF-8"))
         .unwrap_or_else(|error| panic!("{case}: {error:#}"));
     let checkpoint = source.checkpoint().expect("weights");
-    let options = Options {
-        weights,
-        cache: KvElement::F32,
-        positions: POSITIONS,
-        sequences: SEQUENCES,
-        threads: Some(2),
-    };
-    Runner::load(source.blueprint().clone(), checkpoint, &options, &mut |_| ())
+    Runner::load(source.blueprint(), checkpoint, options, &mut |_| ())
         .unwrap_or_else(|error| panic!("{case}: {error}"))
 }
 

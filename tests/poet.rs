@@ -20,9 +20,15 @@ fn held_out() -> Vec<Value> {
 }
 
 fn load(source: &Source, weights: Target, positions: usize) -> Runner {
-    let options =
-        Options { weights, cache: KvElement::F32, positions, sequences: 32, threads: Some(2) };
-    let blueprint = source.blueprint().clone();
+    let options = Options {
+        weights,
+        cache: KvElement::F32,
+        positions,
+        sequences: 32,
+        threads: Some(2),
+        store: None,
+    };
+    let blueprint = source.blueprint();
     let checkpoint = source.checkpoint().expect("weights");
     Runner::load(blueprint, checkpoint, &options, &mut |_| ()).expect("a sound model")
 }

@@ -47,9 +47,15 @@ fn main() -> Result<()> {
 }
 
 fn load(source: &Source, weights: Target) -> Result<Runner> {
-    let options =
-        Options { weights, cache: KvElement::F32, positions: WINDOW, sequences: 1, threads: None };
-    let blueprint = source.blueprint().clone();
+    let options = Options {
+        weights,
+        cache: KvElement::F32,
+        positions: WINDOW,
+        sequences: 1,
+        threads: None,
+        store: None,
+    };
+    let blueprint = source.blueprint();
     Ok(Runner::load(blueprint, source.checkpoint()?, &options, &mut |_| ())?)
 }
 

@@ -48,6 +48,11 @@ pub struct Loading {
     /// Threads that compute [default: one for each processor]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: Option<u16>,
+    /// Packs the weights anew, in memory, and keeps nothing. Without this, models above 64 MiB are
+    /// packed once, into a file in the user's cache folder (BAIMO_CACHE names another) that is
+    /// about as large as the model and may be deleted at any time; later starts map it
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 /// `baimo run`.

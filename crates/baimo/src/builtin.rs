@@ -3,6 +3,7 @@
 //!
 //! Its files are unpacked once into the user's cache folder and then loaded like any other model.
 
+use crate::cache;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ const FILES: &[(&str, &[u8])] = &[
 /// Where no folder can be written.
 pub fn folder() -> Result<PathBuf> {
     let name = format!("baimo-poet-{:016x}", fingerprint());
-    let folder = cache().join(name);
+    let folder = cache::folder().join(name);
     if is_whole(&folder) {
         return Ok(folder);
     }
@@ -62,13 +63,4 @@ fn fingerprint() -> u64 {
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3)
     })
-}
-
-fn cache() -> PathBuf {
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    named("XDG_CACHE_HOME")
-        .or_else(|| named("LOCALAPPDATA"))
-        .or_else(|| named("HOME").map(|home| home.join(".cache")))
-        .filter(|folder| std::fs::create_dir_all(folder).is_ok())
-        .unwrap_or_else(std::env::temp_dir)
 }

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod args;
 mod bench;
 mod builtin;
+mod cache;
 mod chat;
 pub mod conversation;
 mod limits;

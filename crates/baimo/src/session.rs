@@ -1,9 +1,11 @@
 //! A loaded model and the engine that drives it.
 
 use crate::args::Loading;
+use crate::cache;
+use crate::show::human;
 use crate::source::Source;
 use anyhow::{Context, Result};
-use baimo_engine::{Engine, KvElement, Limits, Options, PAGE_POSITIONS, Runner};
+use baimo_engine::{Engine, Kept, KvElement, Limits, Options, PAGE_POSITIONS, Runner};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
@@ -35,12 +37,32 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
         positions: pages.saturating_mul(PAGE_POSITIONS),
         sequences: size.sequences,
         threads: loading.threads.map(usize::from),
+        store: keeps(source, loading).then(cache::packed_weights),
     };
-    let runner = Runner::load(blueprint.clone(), source.checkpoint()?, &options, &mut |loaded| {
+    let runner = Runner::load(blueprint, source.checkpoint()?, &options, &mut |loaded| {
         bar.inc(loaded as u64);
     });
     bar.finish_and_clear();
-    runner.context("cannot load the weights")
+    let runner = runner.context("cannot load the weights")?;
+    match runner.decoder().kept() {
+        Kept::No | Kept::Found { .. } => {}
+        Kept::Written { bytes, .. } => {
+            let folder = cache::packed_weights().folder().display().to_string();
+            let size = human(*bytes, 1024, "B");
+            eprintln!("packed weights ({size}) are kept in {folder} for the next start");
+        }
+        Kept::Failed(error) => {
+            eprintln!("warning: the next start packs the weights again: {error}");
+        }
+    }
+    Ok(runner)
+}
+
+/// Below this many bytes, weights are packed sooner than a reader could tell, and not worth a file.
+const KEPT_BYTES_MIN: usize = 64 << 20;
+
+fn keeps(source: &Source, loading: &Loading) -> bool {
+    !loading.no_cache && source.weight_bytes().is_some_and(|bytes| bytes >= KEPT_BYTES_MIN)
 }
 
 /// An engine over a loaded model.

@@ -1,6 +1,7 @@
 //! `baimo show`: the architecture drawn from the Blueprint.
 
 use crate::args::Show;
+use crate::cache;
 use crate::source::{self, Source};
 use anyhow::Result;
 use baimo_labs::Blueprint;
@@ -47,6 +48,11 @@ pub fn run(arguments: &Show) -> Result<()> {
         Some(bytes) => writeln!(out, "weights: {} on disk", human(bytes, 1024, "B"))?,
         None => writeln!(out, "weights: none here")?,
     }
+    let kept = cache::packed_weights();
+    if let Some(size) = kept.bytes().filter(|bytes| *bytes > 0) {
+        let (size, folder) = (human(size, 1024, "B"), kept.folder().display());
+        writeln!(out, "packed weights of all models: {size} in {folder}")?;
+    }
     writeln!(out, "cache: {} per token in f16", human(cache, 1024, "B"))?;
     if state > 0 {
         writeln!(out, "state: {} per sequence in f32", human(state, 1024, "B"))?;
@@ -70,7 +76,7 @@ fn layers(blueprint: &Blueprint) -> serde_json::Value {
 }
 
 /// `1.23 G`: three digits and a prefix.
-fn human(number: usize, base: usize, unit: &str) -> String {
+pub fn human(number: usize, base: usize, unit: &str) -> String {
     let prefixes =
         if base == 1024 { ["", "Ki", "Mi", "Gi", "Ti"] } else { ["", "k", "M", "G", "T"] };
     let (mut value, mut prefix) = (number as f64, 0);

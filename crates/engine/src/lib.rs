@@ -17,7 +17,7 @@ pub use sampler::Sampling;
 pub use scheduler::{Limits, Scheduler, Step, Work};
 
 pub use baimo_model::{
-    Batch, Kernels, KvElement, LOOKBACK, Logits, Opening, Options, PAGE_POSITIONS, Prefix,
+    Batch, Kept, Kernels, KvElement, LOOKBACK, Logits, Opening, Options, PAGE_POSITIONS, Prefix,
     PrefixEnd, Runner, Span, limits,
 };
 

@@ -1,6 +1,7 @@
-//! Large buffers that begin on a cache line.
+//! Large buffers that begin on a cache line: our own, and parts of memory that is shared.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::Arc;
 
 /// Bytes of a cache line, which no vector register exceeds.
 const LINE: usize = 64;
@@ -60,9 +61,107 @@ impl<T> DerefMut for AlignedBuffer<T> {
     }
 }
 
+/// Memory that many matrices may lie in, such as a mapped file.
+///
+/// # Safety
+/// Every call of `bytes` must give the same memory, which stays where it is for as long as the
+/// value lives, wherever the value itself is moved; nobody of this process writes to it.
+pub unsafe trait StableBytes: Send + Sync + 'static {
+    /// All of it.
+    fn bytes(&self) -> &[u8];
+}
+
+// SAFETY: the buffer's heap memory does not move with it, and behind a shared reference nothing
+// gives out a mutable one.
+unsafe impl StableBytes for PageBuffer {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+/// A part of [`StableBytes`] that begins on a cache line, and a share in their life.
+#[derive(Clone)]
+pub struct SharedBytes {
+    start: *const u8,
+    len: usize,
+    _owner: Arc<dyn StableBytes>,
+}
+
+// SAFETY: what `start` points to is only read, and its owner may be shared and dropped by any
+// thread.
+unsafe impl Send for SharedBytes {}
+// SAFETY: as above.
+unsafe impl Sync for SharedBytes {}
+
+impl SharedBytes {
+    /// The bytes `range` of `owner`; `None` where it has no such bytes or they do not begin on a
+    /// cache line.
+    pub fn new(owner: Arc<dyn StableBytes>, range: Range<usize>) -> Option<SharedBytes> {
+        let bytes = owner.bytes().get(range)?;
+        let (start, len) = (bytes.as_ptr(), bytes.len());
+        start.addr().is_multiple_of(LINE).then_some(SharedBytes { start, len, _owner: owner })
+    }
+}
+
+impl Deref for SharedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `start` and `len` were a slice of the owner's memory, which by the promise of
+        // `StableBytes` stays where it is, unwritten, while `_owner` lives.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+/// Bytes of a page: what direct reads from files want their memory aligned to.
+const PAGE: usize = 4096;
+
+/// A number of bytes, the first at the start of a page, that files may be read into.
+pub struct PageBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl PageBuffer {
+    /// `len` zeros.
+    pub fn zeros(len: usize) -> PageBuffer {
+        let bytes = vec![0; len + PAGE];
+        let start = bytes.as_ptr().align_offset(PAGE);
+        PageBuffer { bytes, start, len }
+    }
+}
+
+impl Deref for PageBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..][..self.len]
+    }
+}
+
+impl DerefMut for PageBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..][..self.len]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_page_buffer_outlives_its_other_shares_and_begins_on_a_line() {
+        let mut buffer = PageBuffer::zeros(3 * PAGE);
+        assert_eq!(buffer.as_ptr().addr() % PAGE, 0);
+        buffer[2 * LINE] = 7;
+        let owner: Arc<dyn StableBytes> = Arc::new(buffer);
+        let part = SharedBytes::new(owner.clone(), 2 * LINE..4 * LINE).unwrap();
+        assert!(SharedBytes::new(owner.clone(), 1..LINE).is_none(), "not on a line");
+        assert!(SharedBytes::new(owner.clone(), 0..3 * PAGE + 1).is_none(), "beyond the end");
+        drop(owner);
+        assert_eq!((part.len(), part[0], part[1]), (2 * LINE, 7, 0));
+    }
 
     #[test]
     fn a_buffer_begins_on_a_cache_line_and_is_zero() {

@@ -4,6 +4,7 @@ use crate::batch::{Batch, Logits};
 use crate::caches::Caches;
 use crate::ffn::Ffn;
 use crate::linear::Linear;
+use crate::load::Kept;
 use crate::lookup::Lookup;
 use crate::mixer::Mixer;
 use crate::ngrams::Ngrams;
@@ -29,6 +30,7 @@ pub struct Decoder {
     pub(crate) head: Option<Linear>,
     pub(crate) rotations: Rotations,
     pub(crate) weight_bytes: usize,
+    pub(crate) kept: Kept,
 }
 
 /// A layer with its weights.
@@ -91,6 +93,11 @@ impl Decoder {
     /// Bytes of all packed weights.
     pub fn weight_bytes(&self) -> usize {
         self.weight_bytes
+    }
+
+    /// Whether packed weights are kept for the next start.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Computes every row of the batch, writes its cache rows, and gives the wanted logits.

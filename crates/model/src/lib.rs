@@ -22,7 +22,7 @@ pub mod runner;
 pub use batch::{Batch, Logits, Span};
 pub use caches::Caches;
 pub use decoder::Decoder;
-pub use load::Progress;
+pub use load::{Kept, Progress};
 pub use opening::Opening;
 pub use runner::{Options, Runner};
 

@@ -1,9 +1,14 @@
 //! From a checkpoint to packed weights: each tensor is read, folded, converted and packed a few
-//! rows at a time, so that memory never holds more than the result and a chunk per thread.
+//! rows at a time, so that memory never holds more than the result and a chunk per thread. With a
+//! [`Store`], the result is a mapped file that later starts find.
 
 mod bias;
+mod kept;
 mod latent;
 mod recurrent;
+mod supply;
+
+pub use kept::Kept;
 
 use crate::decoder::{Block, Decoder, Layer, Shortcut, Sublayer};
 use crate::ffn::dense::{Dense, Plain};
@@ -23,18 +28,17 @@ use baimo_blueprint as blueprint;
 use baimo_blueprint::{Blueprint, RelativeBias, Tensor};
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::Bias;
-use baimo_kernels::matmul::{BlockScales, Matrix};
-use baimo_weights::{Checkpoint, Claims, Error, Role, RowSource, Target};
-use std::sync::{Arc, Mutex};
+use baimo_weights::{Error, Role};
+use std::sync::Arc;
+use supply::Supply;
 
 /// Told how many more numbers are loaded; all of a model are its parameters.
 pub type Progress<'a> = &'a mut dyn FnMut(usize);
 
-/// Loads tensor by tensor and remembers what was asked for.
+/// Loads tensor by tensor.
 struct Loader<'a, 'p> {
     kernels: &'a Kernels,
-    claims: Claims<'a>,
-    target: Target,
+    supply: Supply<'a>,
     progress: Progress<'p>,
     rotations: Rotations,
     /// What layers may share.
@@ -44,66 +48,38 @@ struct Loader<'a, 'p> {
     bytes: usize,
 }
 
-impl Decoder {
-    /// Loads every tensor that `blueprint` names from `checkpoint`, weights converted to `target`.
-    ///
-    /// # Errors
-    /// Names the tensor that is missing, of the wrong shape or type, or that nobody asked for.
-    ///
-    /// # Panics
-    /// As [`Blueprint::check`].
-    pub fn load(
-        blueprint: Blueprint,
-        checkpoint: &Checkpoint,
-        target: Target,
-        kernels: &Kernels,
-        progress: Progress,
-    ) -> Result<Decoder, Error> {
-        blueprint.check();
-        let mut loader = Loader {
-            kernels,
-            claims: Claims::new(checkpoint),
-            target,
-            progress,
-            rotations: Rotations::of(&blueprint),
-            biases: Vec::new(),
-            state: 0,
-            bytes: 0,
-        };
+impl Loader<'_, '_> {
+    /// Everything, in the order in which it is kept.
+    fn decoder(mut self, blueprint: &Blueprint) -> Result<Decoder, Error> {
         let tied = blueprint.is_tied();
         let role = if tied { Role::Output } else { Role::Embedding };
-        let embedding = loader.matrix(&blueprint.embedding, role)?;
+        let embedding = self.matrix(&blueprint.embedding, role)?;
         let ngrams = match &blueprint.ngrams {
             None => None,
-            Some(ngrams) => Some(loader.ngrams(ngrams, blueprint.vocab)?),
+            Some(ngrams) => Some(self.ngrams(ngrams, blueprint.vocab)?),
         };
-        let lookups = loader.lookups(&blueprint.lookups)?;
-        let layers: Result<_, _> =
-            blueprint.layers.iter().map(|layer| loader.layer(layer)).collect();
-        let (layers, norm) = (layers?, loader.scaled(&blueprint.norm, blueprint.logit_scale)?);
+        let lookups = self.lookups(&blueprint.lookups)?;
+        let layers: Result<_, _> = blueprint.layers.iter().map(|layer| self.layer(layer)).collect();
+        let (layers, norm) = (layers?, self.scaled(&blueprint.norm, blueprint.logit_scale)?);
         let head = match tied {
             true => None,
-            false => Some(loader.linear_as(&blueprint.head, Role::Output)?),
+            false => Some(self.linear_as(&blueprint.head, Role::Output)?),
         };
-        let waived: Vec<&str> =
-            blueprint.set_aside.iter().map(|aside| aside.pattern.as_str()).collect();
-        loader.claims.finish(&waived)?;
-        let (rotations, weight_bytes) = (loader.rotations, loader.bytes);
+        self.supply.finish(blueprint)?;
         Ok(Decoder {
-            blueprint,
+            blueprint: blueprint.clone(),
             embedding,
             ngrams,
             lookups,
             layers,
             norm,
             head,
-            rotations,
-            weight_bytes,
+            rotations: self.rotations,
+            weight_bytes: self.bytes,
+            kept: Kept::No,
         })
     }
-}
 
-impl Loader<'_, '_> {
     fn ngrams(&mut self, ngrams: &blueprint::Ngrams, vocab: usize) -> Result<Ngrams, Error> {
         let table = |table: &blueprint::NgramTable| {
             let map = self.linear(&table.map)?;
@@ -214,7 +190,7 @@ impl Loader<'_, '_> {
         dim: usize,
     ) -> Result<Vec<f32>, Error> {
         (self.progress)(by_head.elements());
-        let by_head = self.claims.floats(by_head)?;
+        let by_head = self.floats(by_head)?;
         let of_tap = |tap: usize| {
             let heads = by_head.chunks_exact(taps);
             heads.flat_map(move |head| std::iter::repeat_n(head[tap], dim))
@@ -317,70 +293,7 @@ impl Loader<'_, '_> {
     fn vector(&mut self, tensor: &Option<Tensor>) -> Result<Option<Vec<f32>>, Error> {
         let Some(tensor) = tensor else { return Ok(None) };
         (self.progress)(tensor.elements());
-        self.claims.floats(tensor).map(Some)
-    }
-
-    /// One matrix `[outputs, inputs]`.
-    fn matrix(&mut self, tensor: &Tensor, role: Role) -> Result<Matrix, Error> {
-        let source = self.claims.rows(tensor, None)?;
-        Ok(self.pack(source, role))
-    }
-
-    /// A matrix for each expert of `[experts, outputs, inputs]`, stored one by one or, where the
-    /// name knows no expert, as one stack.
-    fn experts(&mut self, tensor: &Tensor) -> Result<Vec<Matrix>, Error> {
-        if !tensor.is_per_expert() {
-            return self.heads(tensor);
-        }
-        (0..tensor.shape[0])
-            .map(|expert| {
-                let source = self.claims.rows(tensor, Some(expert))?;
-                Ok(self.pack(source, Role::Linear))
-            })
-            .collect()
-    }
-
-    /// A matrix for each head of a folded `[heads, outputs, inputs]`.
-    fn heads(&mut self, tensor: &Tensor) -> Result<Vec<Matrix>, Error> {
-        let source = self.claims.rows(tensor, None)?;
-        let outputs = tensor.shape[1];
-        let head = |head| source.clone().range(head * outputs..(head + 1) * outputs);
-        Ok((0..tensor.shape[0]).map(|index| self.pack(head(index), Role::Linear)).collect())
-    }
-
-    /// Packs all rows of a source, each thread converting a chunk at a time.
-    fn pack(&mut self, source: RowSource, role: Role) -> Matrix {
-        let (stored, columns) = (source.format(), source.columns());
-        let format = baimo_weights::target_format(self.target, stored, columns, role);
-        let source = source.into_format(format);
-        let mut builder = Matrix::builder(format, source.rows(), source.columns());
-        if let Some(scales) = source.block_scales() {
-            builder.block_scales(&BlockScales {
-                rows_per_block: scales.block[0],
-                columns_per_block: scales.block[1],
-                values: scales.values,
-            });
-        }
-        let threads = self.kernels.pool.threads();
-        let chunks: Vec<Mutex<Vec<u8>>> = (0..threads).map(|_| Mutex::default()).collect();
-        let step = source.chunk_rows();
-        for first in (0..source.rows()).step_by(step * threads) {
-            let rows = |chunk: usize| {
-                let end = |rows: usize| (first + rows * step).min(source.rows());
-                end(chunk)..end(chunk + 1)
-            };
-            self.kernels.pool.run(threads, &|chunk| {
-                source.read(rows(chunk), &mut chunks[chunk].lock().expect("no chunk panics"));
-            });
-            for chunk in &chunks {
-                builder.push_rows(&chunk.lock().expect("no chunk panics"));
-            }
-            source.release(first..rows(threads - 1).end);
-            (self.progress)((rows(threads - 1).end - first) * source.columns());
-        }
-        let matrix = builder.finish();
-        self.bytes += matrix.bytes();
-        matrix
+        self.floats(tensor).map(Some)
     }
 }
 

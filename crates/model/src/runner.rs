@@ -5,10 +5,10 @@ use crate::{Batch, Caches, Decoder, Logits, PAGE_POSITIONS};
 use baimo_blueprint::Blueprint;
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::KvElement;
-use baimo_weights::{Checkpoint, Error, Target};
+use baimo_weights::{Checkpoint, Error, Store, Target};
 
 /// How a model is loaded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// What weights become.
     pub weights: Target,
@@ -20,6 +20,8 @@ pub struct Options {
     pub sequences: usize,
     /// Threads that compute; one for each processor where absent.
     pub threads: Option<usize>,
+    /// Where packed weights are kept between starts; they are packed at each start where absent.
+    pub store: Option<Store>,
 }
 
 /// A decoder, the caches it writes and the threads it runs on.
@@ -36,14 +38,14 @@ impl Runner {
     /// # Errors
     /// As [`Decoder::load`].
     pub fn load(
-        blueprint: Blueprint,
+        blueprint: &Blueprint,
         checkpoint: &Checkpoint,
         options: &Options,
         progress: Progress,
     ) -> Result<Runner, Error> {
         let processors = || std::thread::available_parallelism().map_or(1, usize::from);
         let kernels = Kernels::new(options.threads.unwrap_or_else(processors));
-        let decoder = Decoder::load(blueprint, checkpoint, options.weights, &kernels, progress)?;
+        let decoder = Decoder::load(blueprint, checkpoint, options, &kernels, progress)?;
         let pages = options.positions.div_ceil(PAGE_POSITIONS);
         let caches = Caches::new(decoder.blueprint(), pages, options.sequences, options.cache);
         Ok(Runner { decoder, caches, kernels, pages })

@@ -189,11 +189,17 @@ fn write(blueprint: &Blueprint, path: &Path) {
 /// The logits after each of 40 tokens, and the bytes of all weights.
 fn logits(path: &Path, weights: Target) -> (Vec<f32>, usize) {
     let checkpoint = Checkpoint::open(path).expect("the checkpoint");
-    let options =
-        Options { weights, cache: KvElement::F32, positions: 64, sequences: 1, threads: Some(2) };
+    let options = Options {
+        weights,
+        cache: KvElement::F32,
+        positions: 64,
+        sequences: 1,
+        threads: Some(2),
+        store: None,
+    };
     let mut loaded = 0;
     let mut progress = |numbers| loaded += numbers;
-    let mut runner = Runner::load(blueprint(), &checkpoint, &options, &mut progress)
+    let mut runner = Runner::load(&blueprint(), &checkpoint, &options, &mut progress)
         .unwrap_or_else(|error| panic!("{}: {error}", weights.name()));
     assert_eq!(loaded, blueprint().count().parameters, "progress ends at all parameters");
     let batch = Batch {

@@ -114,6 +114,11 @@ impl Checkpoint {
         Some(self.file(found.index).path())
     }
 
+    /// Its files, in order.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &MappedFile> {
+        self.parts.iter().map(|part| &part.file)
+    }
+
     /// Lets all pages of all files leave this process's memory.
     pub fn release(&self) {
         for part in &self.parts {

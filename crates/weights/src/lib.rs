@@ -26,6 +26,7 @@ mod parts;
 mod quantize;
 mod rows;
 pub mod safetensors;
+pub mod store;
 mod tensor;
 
 pub use checkpoint::Checkpoint;
@@ -34,4 +35,5 @@ pub use error::{Error, Report};
 pub use os::resident_bytes;
 pub use quantize::{Role, RowSource, Target, target_format};
 pub use rows::Rows;
+pub use store::Store;
 pub use tensor::{BlockScales, Dtype, Tensor, TensorInfo};

@@ -10,6 +10,8 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use baimo_kernels::StableBytes;
+
 use crate::error::{Error, Report};
 
 /// The system may map this much around a page that is touched: Linux from 6.18 on maps all of the
@@ -60,6 +62,17 @@ impl MappedFile {
         Ok(MappedFile { path: path.to_path_buf(), map })
     }
 
+    /// Maps the file at `path`, of which any part may be wanted next.
+    ///
+    /// # Errors
+    /// As [`MappedFile::open`].
+    pub fn open_at_random(path: &Path) -> Result<MappedFile, Error> {
+        let file = MappedFile::open(path)?;
+        #[cfg(unix)]
+        let _refused = file.map.advise(memmap2::Advice::Normal);
+        Ok(file)
+    }
+
     /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path
@@ -87,6 +100,14 @@ impl MappedFile {
         }
         #[cfg(not(unix))]
         let _ = range;
+    }
+}
+
+// SAFETY: the map is made once and dropped with this value; it does not move with it, and no code
+// of this crate writes to it.
+unsafe impl StableBytes for MappedFile {
+    fn bytes(&self) -> &[u8] {
+        MappedFile::bytes(self)
     }
 }
 

@@ -1,10 +1,14 @@
 //! A weight matrix, packed once while loading.
 
 use super::lane::Lane;
-use super::layout::{BLOCK, FLOAT_ROWS, pair_bytes, tile_bytes, tile_rows};
+use super::layout::{BLOCK, FLOAT_ROWS, QUANTIZED_ROWS, pair_bytes, tile_bytes, tile_rows};
 use super::pack::pack_row;
 use crate::format::{Format, dequantize};
-use crate::memory::AlignedBuffer;
+use crate::memory::{AlignedBuffer, SharedBytes};
+
+/// What the bytes of a packed matrix mean changes with this number: packed bytes that were kept
+/// under another one are of no use. A test compares it with what is packed today.
+pub const LAYOUT_VERSION: u32 = 1;
 
 /// A weight matrix `[rows, columns]` in the kernels' own layout: about as large as in the file, the
 /// same bytes for every instruction set.
@@ -13,8 +17,25 @@ pub struct Matrix {
     columns: usize,
     format: Format,
     tile_bytes: usize,
-    bytes: AlignedBuffer<u8>,
+    bytes: Bytes,
     scales: Option<TileScales>,
+}
+
+/// Whose memory the tiles are in. They begin on a cache line either way.
+enum Bytes {
+    Own(AlignedBuffer<u8>),
+    Shared(SharedBytes),
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Own(bytes) => bytes,
+            Bytes::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// FP8's outer scales: one for each rectangle of weights, rectangles row by row.
@@ -26,6 +47,20 @@ pub struct BlockScales {
     pub columns_per_block: usize,
     /// `[ceil(rows / rows_per_block), ceil(columns / columns_per_block)]`, multiplied with weights.
     pub values: Vec<f32>,
+}
+
+impl BlockScales {
+    /// Whether it has a scale for each rectangle of a matrix `[rows, columns]`, and covers an even
+    /// number of columns.
+    fn fits(&self, rows: usize, columns: usize) -> bool {
+        let BlockScales { rows_per_block, columns_per_block, ref values } = *self;
+        let even = columns_per_block.is_multiple_of(2) || columns_per_block >= columns;
+        rows_per_block > 0
+            && columns_per_block > 0
+            && even
+            && rows.div_ceil(rows_per_block).checked_mul(columns.div_ceil(columns_per_block))
+                == Some(values.len())
+    }
 }
 
 /// [`BlockScales`] spread over tiles: 16 lanes for each block of columns.
@@ -44,14 +79,8 @@ impl TileScales {
 
     fn new(rows: usize, columns: usize, source: &BlockScales) -> TileScales {
         let BlockScales { rows_per_block, columns_per_block, ref values } = *source;
-        assert!(rows_per_block > 0 && columns_per_block > 0, "a block scale covers weights");
-        assert!(
-            columns_per_block.is_multiple_of(2) || columns_per_block >= columns,
-            "block scales cover an even number of columns"
-        );
+        assert!(source.fits(rows, columns), "block scales of [{rows}, {columns}]");
         let blocks = columns.div_ceil(columns_per_block);
-        let wanted = rows.div_ceil(rows_per_block) * blocks;
-        assert_eq!(values.len(), wanted, "block scales of [{rows}, {columns}]");
         let spread = (0..rows.div_ceil(FLOAT_ROWS) * blocks).map(|index| {
             let (tile, block) = (index / blocks, index % blocks);
             std::array::from_fn(|lane| {
@@ -73,11 +102,41 @@ impl Matrix {
             panic!("{columns} columns are not whole blocks of {}", format.name())
         });
         let tile_bytes = tile_bytes(format, columns);
-        let tiles = rows.div_ceil(tile_rows(format));
-        let bytes = tiles.checked_mul(tile_bytes).expect("a matrix fits the address space");
+        let bytes = packed_bytes(format, rows, columns).expect("a matrix fits the address space");
         let bytes = AlignedBuffer::zeros(bytes);
-        let matrix = Matrix { rows, columns, format, tile_bytes, bytes, scales: None };
-        MatrixBuilder { matrix, row_bytes, filled: 0 }
+        MatrixBuilder {
+            rows,
+            columns,
+            format,
+            tile_bytes,
+            bytes,
+            scales: None,
+            row_bytes,
+            filled: 0,
+        }
+    }
+
+    /// A matrix `[rows, columns]` whose tiles are packed already and lie in `bytes`; FP8 may have
+    /// outer scales. Whatever the bytes are, they are some weights. `None` where their number or
+    /// that of the scales does not fit.
+    pub fn packed(
+        format: Format,
+        [rows, columns]: [usize; 2],
+        bytes: SharedBytes,
+        scales: Option<&BlockScales>,
+    ) -> Option<Matrix> {
+        if packed_bytes(format, rows, columns) != Some(bytes.len()) {
+            return None;
+        }
+        let scales = match scales {
+            None => None,
+            Some(scales) if format == Format::F8E4M3 && scales.fits(rows, columns) => {
+                Some(TileScales::new(rows, columns, scales))
+            }
+            Some(_) => return None,
+        };
+        let tile_bytes = tile_bytes(format, columns);
+        Some(Matrix { rows, columns, format, tile_bytes, bytes: Bytes::Shared(bytes), scales })
     }
 
     /// Number of outputs.
@@ -159,9 +218,47 @@ pub(super) fn float_at(format: Format, tile: &[u8], column: usize, lane: usize) 
     value[0]
 }
 
+/// Bytes of a packed matrix `[rows, columns]`; `None` where a row is not whole blocks of `format`
+/// or the matrix does not fit the address space.
+pub fn packed_bytes(format: Format, rows: usize, columns: usize) -> Option<usize> {
+    // Room for the widest padding is asked for, so that nothing below overflows.
+    format.row_bytes(columns)?.checked_mul(rows.checked_add(FLOAT_ROWS)?)?.checked_mul(4)?;
+    rows.div_ceil(tile_rows(format)).checked_mul(tile_bytes(format, columns))
+}
+
+/// Packs rows of `columns` columns, given as they are in a file, into tiles of their own: what
+/// [`MatrixBuilder::push_tiles`] and [`Matrix::packed`] take. `out` is cleared first. The rows of a
+/// matrix may be packed in pieces of a multiple of [`ROWS_TOGETHER`] rows.
+///
+/// # Panics
+/// If a row is not whole blocks of `format`, or `rows` not whole rows.
+pub fn pack_tiles(format: Format, columns: usize, rows: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let row_bytes = format.row_bytes(columns).expect("rows of whole blocks");
+    if row_bytes == 0 {
+        return;
+    }
+    assert!(rows.len().is_multiple_of(row_bytes), "rows come whole");
+    let (height, tile_bytes) = (tile_rows(format), tile_bytes(format, columns));
+    out.resize((rows.len() / row_bytes).div_ceil(height) * tile_bytes, 0);
+    for (row, source) in rows.chunks_exact(row_bytes).enumerate() {
+        let tile = &mut out[row / height * tile_bytes..][..tile_bytes];
+        pack_row(format, source, tile, row % height);
+    }
+}
+
+/// So many rows are whole tiles of every format.
+pub const ROWS_TOGETHER: usize = FLOAT_ROWS;
+const _: () = assert!(ROWS_TOGETHER.is_multiple_of(QUANTIZED_ROWS));
+
 /// A [`Matrix`] whose rows are still coming.
 pub struct MatrixBuilder {
-    matrix: Matrix,
+    rows: usize,
+    columns: usize,
+    format: Format,
+    tile_bytes: usize,
+    bytes: AlignedBuffer<u8>,
+    scales: Option<TileScales>,
     row_bytes: usize,
     filled: usize,
 }
@@ -182,15 +279,27 @@ impl MatrixBuilder {
             return;
         }
         assert!(bytes.len().is_multiple_of(self.row_bytes), "rows come whole");
-        let matrix = &mut self.matrix;
-        let height = tile_rows(matrix.format);
+        let height = tile_rows(self.format);
         for source in bytes.chunks_exact(self.row_bytes) {
-            assert!(self.filled < matrix.rows, "more than {} rows pushed", matrix.rows);
-            let at = self.filled / height * matrix.tile_bytes;
-            let tile = &mut matrix.bytes[at..at + matrix.tile_bytes];
-            pack_row(matrix.format, source, tile, self.filled % height);
+            assert!(self.filled < self.rows, "more than {} rows pushed", self.rows);
+            let at = self.filled / height * self.tile_bytes;
+            let tile = &mut self.bytes[at..at + self.tile_bytes];
+            pack_row(self.format, source, tile, self.filled % height);
             self.filled += 1;
         }
+    }
+
+    /// Takes the next rows from [`pack_tiles`].
+    ///
+    /// # Panics
+    /// If the rows before them are not whole tiles, or these are not `rows` that are missing.
+    pub fn push_tiles(&mut self, rows: usize, tiles: &[u8]) {
+        let height = tile_rows(self.format);
+        assert!(self.filled.is_multiple_of(height), "tiles follow whole tiles");
+        assert!(rows <= self.rows - self.filled, "more than {} rows pushed", self.rows);
+        let at = self.filled / height * self.tile_bytes;
+        self.bytes[at..][..rows.div_ceil(height) * self.tile_bytes].copy_from_slice(tiles);
+        self.filled += rows;
     }
 
     /// Gives an FP8 matrix its outer scales; without them all are 1.
@@ -198,9 +307,8 @@ impl MatrixBuilder {
     /// # Panics
     /// If the format is not FP8 or the scales' number does not fit the shape.
     pub fn block_scales(&mut self, scales: &BlockScales) {
-        let Matrix { rows, columns, format, .. } = self.matrix;
-        assert_eq!(format, Format::F8E4M3, "only FP8 has outer scales");
-        self.matrix.scales = Some(TileScales::new(rows, columns, scales));
+        assert_eq!(self.format, Format::F8E4M3, "only FP8 has outer scales");
+        self.scales = Some(TileScales::new(self.rows, self.columns, scales));
     }
 
     /// The matrix, its last tile filled up with zero rows.
@@ -208,8 +316,8 @@ impl MatrixBuilder {
     /// # Panics
     /// If rows are missing.
     pub fn finish(self) -> Matrix {
-        let rows = self.matrix.rows;
+        let MatrixBuilder { rows, columns, format, tile_bytes, bytes, scales, .. } = self;
         assert!(self.filled == rows || self.row_bytes == 0, "{} of {rows} rows", self.filled);
-        self.matrix
+        Matrix { rows, columns, format, tile_bytes, bytes: Bytes::Own(bytes), scales }
     }
 }

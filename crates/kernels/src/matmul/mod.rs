@@ -24,7 +24,9 @@ mod tiles;
 
 pub use activations::Activations;
 pub(crate) use activations::{Int8Block, Int16Block};
-pub use matrix::{BlockScales, Matrix, MatrixBuilder};
+pub use matrix::{
+    BlockScales, LAYOUT_VERSION, Matrix, MatrixBuilder, ROWS_TOGETHER, pack_tiles, packed_bytes,
+};
 
 use std::cell::RefCell;
 use std::ops::Range;

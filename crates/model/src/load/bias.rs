@@ -13,7 +13,7 @@ impl Loader<'_, '_> {
             return Ok(loaded.clone());
         }
         (self.progress)(bias.table.elements());
-        let table = self.claims.floats(&bias.table)?;
+        let table = self.floats(&bias.table)?;
         let loaded = Arc::new(laid_out(bias, &table));
         self.biases.push((bias.clone(), loaded.clone()));
         Ok(loaded)

@@ -57,7 +57,7 @@ impl Loader<'_, '_> {
             None => None,
             Some(blueprint::Convolution { taps, weight, bias }) => {
                 (self.progress)(weight.elements());
-                let by_channel = self.claims.floats(weight)?;
+                let by_channel = self.floats(weight)?;
                 let channels = by_channel.len() / taps;
                 let by_tap = (0..*taps)
                     .flat_map(|tap| (0..channels).map(move |channel| channel * taps + tap));
@@ -78,11 +78,11 @@ impl Loader<'_, '_> {
         };
         (self.progress)(bias.elements() + log_rates.elements());
         let each = map.outputs() / shape.heads;
-        let of_heads = self.claims.floats(log_rates)?;
+        let of_heads = self.floats(log_rates)?;
         let rates = of_heads.iter().flat_map(|log_rate| std::iter::repeat_n(log_rate.exp(), each));
         Ok(Decay::Learned {
             map: self.projection(map, shape.heads)?,
-            bias: self.claims.floats(bias)?,
+            bias: self.floats(bias)?,
             rates: rates.collect(),
             form: *form,
         })
