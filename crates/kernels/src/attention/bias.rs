@@ -2,8 +2,6 @@
 //! (arXiv:1910.10683, section 2.1), with text in segments told apart.
 
 use super::AttentionSpan;
-use super::store::PAGE;
-use std::ops::Range;
 
 /// What is added to a score.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,21 +80,16 @@ impl Bias {
 }
 
 impl RowBias<'_> {
-    /// Adds to the scores of these slots.
-    pub fn add(&self, slots: Range<usize>, scores: &mut [f32; PAGE]) {
-        let reach = self.by_distance.len() / 2;
-        let count = self.segments.starts.len();
-        for slot in slots {
-            let key = self.start + slot;
-            let segment = self.segments.at(key);
-            scores[slot] += match segment == self.own {
-                true => {
-                    let before = self.position.saturating_sub(key).min(reach);
-                    let behind = key.saturating_sub(self.position).min(reach);
-                    self.by_distance[reach - before + behind]
-                }
-                false => self.across[self.segments.relations[self.own * count + segment]],
-            };
+    /// What is added to the score of a slot.
+    pub fn at(&self, slot: usize) -> f32 {
+        let (reach, key) = (self.by_distance.len() / 2, self.start + slot);
+        let segment = self.segments.at(key);
+        if segment == self.own {
+            let before = self.position.saturating_sub(key).min(reach);
+            let behind = key.saturating_sub(self.position).min(reach);
+            return self.by_distance[reach - before + behind];
         }
+        let count = self.segments.starts.len();
+        self.across[self.segments.relations[self.own * count + segment]]
     }
 }

@@ -2,13 +2,12 @@
 //! (the lightning indexer of DeepSeek-V3.2, arXiv:2512.02556, section 2.1).
 
 use super::element::KvNumber;
-use super::gather::to_floats;
-use super::page::dots;
+use super::few::dots;
 use super::store::{KvLayout, Numbers, PAGE, head_start};
 use super::task::tile_rows;
 use super::{AttentionSpan, KvStore};
 use crate::Kernels;
-use crate::lanes::{Lanes, Operation, WIDTH, on};
+use crate::lanes::{Lanes, Operation, WIDE, on_wide};
 use crate::threads::Shared;
 use std::ops::Range;
 
@@ -161,8 +160,8 @@ pub fn choose(
         }
         let row = Row { how, layout, row, position, pages, words };
         match &store.numbers {
-            Numbers::F16(numbers) => on(kernels.isa, row.with(numbers)),
-            Numbers::F32(numbers) => on(kernels.isa, row.with(numbers)),
+            Numbers::F16(numbers) => on_wide(kernels.isa, row.with(numbers)),
+            Numbers::F32(numbers) => on_wide(kernels.isa, row.with(numbers)),
         }
     });
     choice
@@ -190,11 +189,11 @@ struct RowOf<'a, E> {
     numbers: &'a [E],
 }
 
-impl<E: KvNumber> Operation for RowOf<'_, E> {
+impl<E: KvNumber> Operation<WIDE> for RowOf<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, lanes: L) {
         let Row { how, layout, row, position, pages, words } = self.row;
         let dim = layout.k_dim;
         let packed = in_tiles(&how.q[row * how.heads * dim..][..how.heads * dim], dim);
@@ -204,8 +203,8 @@ impl<E: KvNumber> Operation for RowOf<'_, E> {
         for (page, scores) in scores.as_chunks_mut::<PAGE>().0.iter_mut().enumerate() {
             let start = head_start(layout, pages[page] as usize, 0);
             let keys = &self.numbers[start..][..layout.keys_len()];
-            to_floats(lanes, keys, &mut floats);
-            lanes.call(AddPage { q: &packed, dim, weights, keys: &floats, scores });
+            let keys = E::floats(lanes, keys, &mut floats);
+            lanes.call(AddPage { q: &packed, dim, weights, keys, scores });
         }
         for position in best(&scores[..=position], how.active) {
             words[position as usize / PAGE] |= 1 << (position as usize % PAGE);
@@ -236,11 +235,11 @@ struct AddPage<'a> {
     scores: &'a mut [f32; PAGE],
 }
 
-impl Operation for AddPage<'_> {
+impl Operation<WIDE> for AddPage<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(mut self, lanes: L) {
+    fn run<L: Lanes<WIDE>>(mut self, lanes: L) {
         let (mut weights, mut q) = (self.weights, self.q);
         while !weights.is_empty() {
             let tile = tile_rows(weights.len());
@@ -259,14 +258,14 @@ impl Operation for AddPage<'_> {
 impl AddPage<'_> {
     /// Adds the shares of `R` heads, heads upwards.
     #[inline(always)]
-    fn add<L: Lanes, const R: usize>(&mut self, lanes: L, q: &[f32], weights: &[f32]) {
+    fn add<L: Lanes<WIDE>, const R: usize>(&mut self, lanes: L, q: &[f32], weights: &[f32]) {
         let mut shares = [[0.0; PAGE]; R];
         dots(lanes, q.as_chunks::<R>().0, self.keys, &mut shares);
         let zero = lanes.splat(0.0);
         for (share, &weight) in shares.iter().zip(weights) {
             let weight = lanes.splat(weight);
-            let parts = share.as_chunks::<WIDTH>().0.iter();
-            for (part, score) in parts.zip(self.scores.as_chunks_mut::<WIDTH>().0) {
+            let parts = share.as_chunks::<WIDE>().0.iter();
+            for (part, score) in parts.zip(self.scores.as_chunks_mut::<WIDE>().0) {
                 let positive = lanes.max(lanes.load(part), zero);
                 lanes.store(lanes.fma(weight, positive, lanes.load(score)), score);
             }

@@ -1,21 +1,27 @@
 //! Softmax attention over paged keys and values, without ever forming a matrix of scores
 //! (online softmax as in FlashAttention: Dao et al., arXiv:2205.14135).
 //!
-//! A row walks the pages it sees upwards; a page boundary is a boundary of its arithmetic. Pages
-//! are cut at absolute positions, so a row's bits are the same whether it is computed alone or in
+//! A row walks the pages it sees upwards; a page boundary is a boundary of its arithmetic, and so
+//! is that of a range of pages, whose sums are added in their order. Both are cut at absolute
+//! positions, so a row's bits are the same whether it is computed alone or in
 //! a prompt, next to whichever sequences, on any number of threads.
 
 mod bias;
 mod blocks;
 mod choice;
 mod element;
+mod few;
 mod gather;
-mod page;
+mod many;
+mod merge;
+mod plan;
 mod pool;
 mod store;
 mod task;
 #[cfg(test)]
 mod tests;
+mod tiles;
+mod values;
 
 pub use bias::{Bias, Segments};
 pub use blocks::{BlockChooser, choose_blocks};
@@ -24,13 +30,16 @@ pub use pool::{PooledLayout, PooledStore};
 pub use store::{KvElement, KvLayout, KvStore, PAGE};
 
 use crate::Kernels;
-use crate::lanes::on;
+use crate::lanes::on_wide;
 use crate::threads::Shared;
 use bias::RowBias;
 use element::KvNumber;
+use merge::MergeRow;
+use plan::Plan;
+use std::cell::Cell;
 use std::ops::Range;
 use store::Numbers;
-use task::{Job, Task};
+use task::Job;
 
 /// What attention computes.
 #[derive(Clone, Copy, Debug)]
@@ -127,17 +136,27 @@ pub fn attention(
     out: &mut [f32],
 ) {
     check(how, q, store, spans, out);
-    let tasks = task::share_out(how, store.layout(), spans, kernels.pool.threads());
-    let out = Shared::new(out);
+    let plan = plan::share_out(how, store.layout(), spans, kernels.pool.threads());
+    let mut sums = PARTS.take();
+    if sums.len() < plan.parts {
+        sums.resize(plan.parts, 0.0);
+    }
+    let (out, parts) = (&Shared::new(out), &Shared::new(&mut sums));
     let layout = store.layout();
     match &store.numbers {
         Numbers::F16(numbers) => {
-            run(kernels, &tasks, &Job { how, layout, numbers, q, spans, out: &out });
+            run(kernels, &plan, &Job { how, layout, numbers, q, spans, out, parts });
         }
         Numbers::F32(numbers) => {
-            run(kernels, &tasks, &Job { how, layout, numbers, q, spans, out: &out });
+            run(kernels, &plan, &Job { how, layout, numbers, q, spans, out, parts });
         }
     }
+    PARTS.set(sums);
+}
+
+thread_local! {
+    /// What tasks have summed that share rows, kept from one call to the next.
+    static PARTS: Cell<Vec<f32>> = Cell::default();
 }
 
 fn check(how: &Attention, q: &[f32], store: &KvStore, spans: &[AttentionSpan], out: &[f32]) {
@@ -168,8 +187,15 @@ fn check(how: &Attention, q: &[f32], store: &KvStore, spans: &[AttentionSpan], o
     assert!(free <= rows, "spans end at row {free} of {rows}");
 }
 
-fn run<E: KvNumber>(kernels: &Kernels, tasks: &[Task], job: &Job<E>) {
-    kernels.pool.run(tasks.len(), &|index| {
-        on(kernels.isa, job.of(&tasks[index]));
+fn run<E: KvNumber>(kernels: &Kernels, plan: &Plan, job: &Job<E>) {
+    kernels.pool.run(plan.tasks.len(), &|index| {
+        on_wide(kernels.isa, job.of(&plan.tasks[index]));
+    });
+    let rows = |tasks: &Range<usize>| 0..plan.tasks[tasks.start].rows();
+    let merges = plan.merges.iter().flat_map(|tasks| rows(tasks).map(move |row| (tasks, row)));
+    let merges: Vec<_> = merges.collect();
+    kernels.pool.run(merges.len(), &|index| {
+        let (tasks, row) = merges[index];
+        on_wide(kernels.isa, MergeRow { job, tasks: &plan.tasks[tasks.clone()], row });
     });
 }

@@ -2,7 +2,7 @@
 
 use super::element::KvNumber;
 use crate::Kernels;
-use crate::lanes::{Lanes, Operation, WIDTH, on};
+use crate::lanes::{Lanes, Operation, WIDE, on_wide};
 use crate::memory::AlignedBuffer;
 use crate::threads::Shared;
 use std::ops::Range;
@@ -72,14 +72,14 @@ impl KvLayout {
     /// Numbers of a value in a page, whole vectors.
     pub(super) fn value_width(&self) -> usize {
         let dim = if self.latent { self.k_dim } else { self.v_dim };
-        dim.next_multiple_of(WIDTH)
+        dim.next_multiple_of(WIDE)
     }
 }
 
 /// The pages of one layer.
 ///
 /// A page has, for each head, the keys as `[PAGE / 32][k_dim][32 positions]`, so that a vector
-/// is one dimension of eight positions and scores need no sums across lanes; then the values in
+/// is one dimension of sixteen positions and scores need no sums across lanes; then the values in
 /// panels of 32 dimensions, each `[PAGE][32]`, so that a panel's sums stay in registers while all
 /// positions go by. A latent layer has only value panels, of the whole key.
 pub struct KvStore {
@@ -217,7 +217,7 @@ fn write<E: KvNumber>(kernels: &Kernels, target: &Target, numbers: &mut [E]) {
     let chunks = if target.k.len() < WORTH_SHARING { 1 } else { heads };
     kernels.pool.run(chunks, &|chunk| {
         let heads = chunk * heads / chunks..(chunk + 1) * heads / chunks;
-        on(kernels.isa, WriteHeads { target, heads, numbers: &shared });
+        on_wide(kernels.isa, WriteHeads { target, heads, numbers: &shared });
     });
 }
 
@@ -228,11 +228,11 @@ struct WriteHeads<'a, E> {
     numbers: &'a Shared<'a, E>,
 }
 
-impl<E: KvNumber> Operation for WriteHeads<'_, E> {
+impl<E: KvNumber> Operation<WIDE> for WriteHeads<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, lanes: L) {
         let Target { layout, pages, position, tokens, k, v } = *self.target;
         for head in self.heads {
             for token in 0..tokens {
@@ -255,7 +255,7 @@ impl<E: KvNumber> Operation for WriteHeads<'_, E> {
 }
 
 #[inline(always)]
-fn write_key<L: Lanes, E: KvNumber>(
+fn write_key<L: Lanes<WIDE>, E: KvNumber>(
     lanes: L,
     layout: &KvLayout,
     slot: usize,
@@ -263,24 +263,24 @@ fn write_key<L: Lanes, E: KvNumber>(
     out: &mut [E],
 ) {
     let column = &mut out[in_block(layout, slot, 0)..];
-    for (index, part) in key.chunks(WIDTH).enumerate() {
+    for (index, part) in key.chunks(WIDE).enumerate() {
         let stored = E::narrow(lanes, lanes.load_padded(part, 0.0));
-        for (d, &number) in (index * WIDTH..).zip(&stored[..part.len()]) {
+        for (d, &number) in (index * WIDE..).zip(&stored[..part.len()]) {
             column[d * KEY_BLOCK] = number;
         }
     }
 }
 
 #[inline(always)]
-fn write_value<L: Lanes, E: KvNumber>(
+fn write_value<L: Lanes<WIDE>, E: KvNumber>(
     lanes: L,
     layout: &KvLayout,
     slot: usize,
     value: &[f32],
     out: &mut [E],
 ) {
-    for (index, part) in value.chunks(WIDTH).enumerate() {
+    for (index, part) in value.chunks(WIDE).enumerate() {
         let stored = E::narrow(lanes, lanes.load_padded(part, 0.0));
-        out[in_panel(layout, slot, index * WIDTH)..][..WIDTH].copy_from_slice(&stored);
+        out[in_panel(layout, slot, index * WIDE)..][..WIDE].copy_from_slice(&stored);
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::Isa;
 use proptest::prelude::*;
+use std::ops::Range;
 
 pub(super) fn kernels(isa: Isa, threads: usize) -> Kernels {
     Kernels::on(isa, threads)
@@ -77,11 +78,29 @@ impl Case {
         out
     }
 
+    /// The last `rows` rows alone.
+    fn run_last(&self, kernels: &Kernels, how: &Attention, rows: usize) -> Vec<f32> {
+        let first = self.tokens - rows;
+        let span = AttentionSpan {
+            together: self.together,
+            segments: Segments { starts: &self.starts, relations: &self.relations },
+            ..AttentionSpan::causal(0, rows, first, &self.pages)
+        };
+        let mut out = vec![f32::NAN; rows * self.heads * self.layout.v_dim];
+        let q = &self.q[first * self.heads * self.layout.k_dim..];
+        attention(kernels, how, q, &self.store, &[span], &mut out);
+        out
+    }
+
     /// The definition, in `f64`, from what the store holds.
     fn exactly(&self, how: &Attention) -> Vec<f64> {
+        self.exactly_rows(how, 0..self.tokens)
+    }
+
+    fn exactly_rows(&self, how: &Attention, rows: Range<usize>) -> Vec<f64> {
         let (layout, group) = (&self.layout, self.heads / self.layout.kv_heads);
         let mut out = Vec::new();
-        for (token, head) in (0..self.tokens).flat_map(|t| (0..self.heads).map(move |h| (t, h))) {
+        for (token, head) in rows.flat_map(|t| (0..self.heads).map(move |h| (t, h))) {
             let q = &self.q[(token * self.heads + head) * layout.k_dim..][..layout.k_dim];
             let first = how.window.map_or(0, |window| (token + 1).saturating_sub(window));
             let sink = how.sinks.map_or(0.0, |sinks| f64::from(sinks[head]).exp());
@@ -190,6 +209,29 @@ fn a_cut_prompt_and_decoding_give_the_same_bits_on_every_instruction_set() {
             let out = case.run(&kernels(best, 2), how, &[1; 150]);
             assert_eq!(bits(&out), whole, "{layout:?} {how:?} decoded");
         });
+    }
+}
+
+#[test]
+fn long_sequences_give_the_same_bits_however_they_are_shared_out() {
+    let best = *Isa::available().last().expect("scalar is always there");
+    for (layout, heads) in [(GROUPED, 6), (LATENT, 20), (TINY, 3)] {
+        let case = Case::new(layout, heads, 1200);
+        let sinks = numbers(heads, 5);
+        let plain = Attention::causal(heads, 0.4);
+        let sunk = Attention { sinks: Some(&sinks), ..plain };
+        for how in [plain, sunk, Attention { window: Some(640), ..sunk }] {
+            let several = case.run_last(&kernels(best, 1), &how, 40);
+            let alone = case.run_last(&kernels(best, 1), &how, 1);
+            assert_eq!(bits(&several[39 * alone.len()..]), bits(&alone), "{layout:?} {how:?}");
+            for isa in Isa::available() {
+                let out = case.run_last(&kernels(isa, 4), &how, 1);
+                assert_eq!(bits(&out), bits(&alone), "{layout:?} {how:?} {isa:?}");
+            }
+            for (&out, exact) in alone.iter().zip(&case.exactly_rows(&how, 1199..1200)) {
+                assert!((f64::from(out) - exact).abs() < 3e-6, "{layout:?}: {out}, {exact}");
+            }
+        }
     }
 }
 

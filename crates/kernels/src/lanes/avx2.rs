@@ -15,10 +15,16 @@ macro_rules! proven {
 
 /// Compiles `operation`, which inlines into it, with these instructions, and runs it.
 #[inline]
-pub(super) fn run<O: Operation>(proof: Avx2, operation: O) -> O::Output {
+pub(super) fn run<const N: usize, O: Operation<N>>(proof: Avx2, operation: O) -> O::Output
+where
+    Avx2: Lanes<N>,
+{
     #[inline(never)]
     #[target_feature(enable = "avx2,fma,f16c")]
-    fn compiled<O: Operation>(proof: Avx2, operation: O) -> O::Output {
+    fn compiled<const N: usize, O: Operation<N>>(proof: Avx2, operation: O) -> O::Output
+    where
+        Avx2: Lanes<N>,
+    {
         operation.run(proof)
     }
     // SAFETY: `proof` exists only on machines where these features were seen.
@@ -27,6 +33,8 @@ pub(super) fn run<O: Operation>(proof: Avx2, operation: O) -> O::Output {
 
 impl Lanes for Avx2 {
     type Vector = __m256;
+
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {
@@ -91,6 +99,11 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn min(self, a: __m256, b: __m256) -> __m256 {
         proven!(_mm256_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn select_less(self, a: __m256, b: __m256, then: __m256, otherwise: __m256) -> __m256 {
+        proven!(_mm256_blendv_ps(otherwise, then, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)))
     }
 
     #[inline(always)]

@@ -21,10 +21,9 @@ const TERMS: [f32; 6] =
 /// `e^x` in every lane, within 2 units in the last place of the exact value, over the whole range
 /// with infinities, subnormal results and NaN.
 ///
-/// `x = n ln 2 + r` with integral `n` (Cody and Waite, 1980), so `e^x = 2^n e^r`. The power is
-/// applied in two halves, because `2^n` alone would overflow or underflow before the product does.
+/// `x = n ln 2 + r` with integral `n` (Cody and Waite, 1980), so `e^x = 2^n e^r`.
 #[inline(always)]
-pub(crate) fn exp<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+pub(crate) fn exp<const N: usize, L: Lanes<N>>(lanes: L, x: L::Vector) -> L::Vector {
     // In this order of operands a NaN passes through.
     let x = lanes.max(lanes.splat(LOWEST), x);
     let x = lanes.min(lanes.splat(HIGHEST), x);
@@ -37,7 +36,5 @@ pub(crate) fn exp<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
         sum = lanes.fma(sum, r, lanes.splat(term));
     }
     let power = lanes.fma(sum, lanes.mul(r, r), lanes.add(r, lanes.splat(1.0)));
-    let half = lanes.sub(lanes.fma(n, lanes.splat(0.5), round), round);
-    let rest = lanes.sub(n, half);
-    lanes.mul(lanes.mul(power, lanes.power_of_two(half)), lanes.power_of_two(rest))
+    lanes.times_power_of_two(power, n)
 }

@@ -1,95 +1,106 @@
 //! Plain Rust: the definition of every vector operation.
 
-use super::{Lanes, Operation, WIDTH};
+use super::{Lanes, Operation};
 use half::f16;
 
-/// Eight numbers in an array, one after the other.
+/// Numbers in an array, one after the other.
 #[derive(Clone, Copy)]
 pub(crate) struct Scalar;
 
-type Vector = [f32; WIDTH];
-
 #[inline(always)]
-fn zip(a: Vector, b: Vector, combine: impl Fn(f32, f32) -> f32) -> Vector {
+fn zip<const N: usize>(a: [f32; N], b: [f32; N], combine: impl Fn(f32, f32) -> f32) -> [f32; N] {
     std::array::from_fn(|lane| combine(a[lane], b[lane]))
 }
 
-impl Lanes for Scalar {
-    type Vector = Vector;
+impl<const N: usize> Lanes<N> for Scalar {
+    type Vector = [f32; N];
+
+    const REGISTERS: usize = 8;
 
     #[inline(always)]
-    fn splat(self, value: f32) -> Vector {
-        [value; WIDTH]
+    fn splat(self, value: f32) -> [f32; N] {
+        [value; N]
     }
 
     #[inline(always)]
-    fn load(self, from: &[f32; WIDTH]) -> Vector {
+    fn load(self, from: &[f32; N]) -> [f32; N] {
         *from
     }
 
     #[inline(always)]
-    fn store(self, vector: Vector, to: &mut [f32; WIDTH]) {
+    fn store(self, vector: [f32; N], to: &mut [f32; N]) {
         *to = vector;
     }
 
     #[inline(always)]
-    fn load_half(self, from: &[u16; WIDTH]) -> Vector {
+    fn load_half(self, from: &[u16; N]) -> [f32; N] {
         from.map(|bits| f16::from_bits(bits).to_f32())
     }
 
     #[inline(always)]
-    fn to_half(self, vector: Vector) -> [u16; WIDTH] {
+    fn to_half(self, vector: [f32; N]) -> [u16; N] {
         vector.map(|value| f16::from_f32(value).to_bits())
     }
 
     #[inline(always)]
-    fn add(self, a: Vector, b: Vector) -> Vector {
+    fn add(self, a: [f32; N], b: [f32; N]) -> [f32; N] {
         zip(a, b, |a, b| a + b)
     }
 
     #[inline(always)]
-    fn sub(self, a: Vector, b: Vector) -> Vector {
+    fn sub(self, a: [f32; N], b: [f32; N]) -> [f32; N] {
         zip(a, b, |a, b| a - b)
     }
 
     #[inline(always)]
-    fn mul(self, a: Vector, b: Vector) -> Vector {
+    fn mul(self, a: [f32; N], b: [f32; N]) -> [f32; N] {
         zip(a, b, |a, b| a * b)
     }
 
     #[inline(always)]
-    fn div(self, a: Vector, b: Vector) -> Vector {
+    fn div(self, a: [f32; N], b: [f32; N]) -> [f32; N] {
         zip(a, b, |a, b| a / b)
     }
 
     #[inline(always)]
-    fn fma(self, a: Vector, b: Vector, c: Vector) -> Vector {
+    fn fma(self, a: [f32; N], b: [f32; N], c: [f32; N]) -> [f32; N] {
         std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]))
     }
 
     #[inline(always)]
-    fn max(self, a: Vector, b: Vector) -> Vector {
+    fn max(self, a: [f32; N], b: [f32; N]) -> [f32; N] {
         zip(a, b, |a, b| if a > b { a } else { b })
     }
 
     #[inline(always)]
-    fn min(self, a: Vector, b: Vector) -> Vector {
+    fn min(self, a: [f32; N], b: [f32; N]) -> [f32; N] {
         zip(a, b, |a, b| if a < b { a } else { b })
     }
 
     #[inline(always)]
-    fn abs(self, a: Vector) -> Vector {
+    fn select_less(
+        self,
+        a: [f32; N],
+        b: [f32; N],
+        then: [f32; N],
+        otherwise: [f32; N],
+    ) -> [f32; N] {
+        std::array::from_fn(|lane| if a[lane] < b[lane] { then[lane] } else { otherwise[lane] })
+    }
+
+    #[inline(always)]
+    fn abs(self, a: [f32; N]) -> [f32; N] {
         a.map(f32::abs)
     }
 
     #[inline(always)]
-    fn power_of_two(self, n: Vector) -> Vector {
+    fn power_of_two(self, n: [f32; N]) -> [f32; N] {
         // The exponent field alone; `as` turns a NaN into 0.
         n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23))
     }
 
     #[inline(always)]
-    fn transpose(self, rows: [Vector; WIDTH]) -> [Vector; WIDTH] {
+    fn transpose(self, rows: [[f32; N]; N]) -> [[f32; N]; N] {
         std::array::from_fn(|row| std::array::from_fn(|column| rows[column][row]))
     }
 
@@ -97,7 +108,7 @@ impl Lanes for Scalar {
     fn prefetch<T>(self, _address: *const T) {}
 
     #[inline(never)]
-    fn call<O: Operation>(self, operation: O) -> O::Output {
+    fn call<O: Operation<N>>(self, operation: O) -> O::Output {
         operation.run(self)
     }
 }

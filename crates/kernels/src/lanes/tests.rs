@@ -2,12 +2,12 @@ use super::*;
 
 struct ExpOf<'a>(&'a [f32]);
 
-impl Operation for ExpOf<'_> {
+impl<const N: usize> Operation<N> for ExpOf<'_> {
     type Output = Vec<f32>;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) -> Vec<f32> {
-        let vectors = self.0.as_chunks::<WIDTH>().0;
+    fn run<L: Lanes<N>>(self, lanes: L) -> Vec<f32> {
+        let vectors = self.0.as_chunks::<N>().0;
         vectors.iter().flat_map(|x| lanes.to_array(exp(lanes, lanes.load(x)))).collect()
     }
 }
@@ -23,9 +23,11 @@ fn exp_is_within_two_units_of_the_exact_value_and_the_same_bits_everywhere() {
     let negative = (0..=0xc2dc_0000_u32 - 0x8000_0000).step_by(977).map(|bits| bits | 0x8000_0000);
     let positive = (0..=0x42be_0000_u32).step_by(977);
     let mut inputs: Vec<f32> = negative.chain(positive).map(f32::from_bits).collect();
-    inputs.truncate(inputs.len() / WIDTH * WIDTH);
-    let results: Vec<Vec<f32>> =
-        Isa::available().into_iter().map(|isa| on(isa, ExpOf(&inputs))).collect();
+    inputs.truncate(inputs.len() / WIDE * WIDE);
+    let results: Vec<Vec<f32>> = Isa::available()
+        .into_iter()
+        .flat_map(|isa| [on(isa, ExpOf(&inputs)), on_wide(isa, ExpOf(&inputs))])
+        .collect();
     for (index, &x) in inputs.iter().enumerate() {
         let exact = (f64::from(x)).exp() as f32;
         let worst = ulps_between(results[0][index], exact);
@@ -40,8 +42,12 @@ fn exp_is_within_two_units_of_the_exact_value_and_the_same_bits_everywhere() {
 fn exp_of_the_extremes_is_zero_infinity_or_nan() {
     let inputs =
         [f32::NEG_INFINITY, f32::MIN, -103.98, 0.0, 88.73, f32::MAX, f32::INFINITY, f32::NAN];
+    let twice = [inputs, inputs].concat();
     for isa in Isa::available() {
         let e = on(isa, ExpOf(&inputs));
+        let wide = on_wide(isa, ExpOf(&twice));
+        assert_eq!(wide[..7], e[..7], "{}", isa.name());
+        assert!(wide[7].is_nan() && wide[15].is_nan(), "{}", isa.name());
         assert_eq!(e[..4], [0.0, 0.0, 0.0, 1.0], "{}", isa.name());
         assert_eq!(e[4..7], [f32::INFINITY; 3], "{}", isa.name());
         assert!(e[7].is_nan(), "{}", isa.name());
@@ -49,19 +55,22 @@ fn exp_of_the_extremes_is_zero_infinity_or_nan() {
 }
 
 /// Everything `Lanes` has, once, on two vectors.
-struct EveryOperation([f32; WIDTH], [f32; WIDTH]);
+struct EveryOperation<const N: usize>([f32; N], [f32; N]);
 
-impl Operation for EveryOperation {
-    type Output = Vec<[u32; WIDTH]>;
+impl<const N: usize> Operation<N> for EveryOperation<N> {
+    type Output = Vec<[u32; N]>;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) -> Self::Output {
+    fn run<L: Lanes<N>>(self, lanes: L) -> Self::Output {
         let (a, b) = (lanes.load(&self.0), lanes.load(&self.1));
         let half = lanes.to_half(a);
         lanes.prefetch(&raw const self.0);
         let whole = lanes.min(lanes.splat(127.0), lanes.max(lanes.splat(-126.0), b));
         let whole =
             lanes.sub(lanes.add(whole, lanes.splat(12_582_912.0)), lanes.splat(12_582_912.0));
+        let small = lanes.add(lanes.splat(1.0), lanes.div(b, lanes.splat(400.0)));
+        let power = lanes.max(lanes.splat(-150.0), lanes.mul(whole, lanes.splat(2.0)));
+        let power = lanes.min(lanes.splat(128.0), power);
         let mut results = vec![
             lanes.add(a, b),
             lanes.sub(a, b),
@@ -71,12 +80,15 @@ impl Operation for EveryOperation {
             lanes.max(a, b),
             lanes.min(a, b),
             lanes.abs(a),
+            lanes.select_less(a, b, whole, a),
             lanes.power_of_two(whole),
+            lanes.times_power_of_two(small, power),
             lanes.splat(lanes.sum(a)),
             lanes.splat(lanes.largest(b)),
             lanes.load_half(&half),
         ];
-        results.extend(lanes.transpose([a, b, whole, a, b, b, whole, a]));
+        let rows = std::array::from_fn(|row| lanes.add(lanes.splat(row as f32), a));
+        results.extend(lanes.transpose(rows));
         results.iter().map(|&v| lanes.to_array(v).map(f32::to_bits)).collect()
     }
 }
@@ -92,23 +104,36 @@ proptest::proptest! {
             proptest::prop_assert_eq!(&on(isa, EveryOperation(a, b)), &expected, "{}", isa.name());
         }
     }
+
+    #[test]
+    fn wide_vectors_give_the_bits_of_the_scalar_definition(
+        a in proptest::array::uniform16(-1e5f32..1e5),
+        b in proptest::array::uniform16(-200f32..200.0),
+    ) {
+        let expected = on_wide(Isa::Scalar, EveryOperation(a, b));
+        for isa in Isa::available() {
+            let found = on_wide(isa, EveryOperation(a, b));
+            proptest::prop_assert_eq!(&found, &expected, "{}", isa.name());
+        }
+    }
 }
 
 #[test]
 fn a_comparison_with_nan_gives_the_second_operand() {
     struct MaxMin;
-    impl Operation for MaxMin {
+    impl<const N: usize> Operation<N> for MaxMin {
         type Output = [f32; 4];
         #[inline(always)]
-        fn run<L: Lanes>(self, lanes: L) -> [f32; 4] {
+        fn run<L: Lanes<N>>(self, lanes: L) -> [f32; 4] {
             let (nan, one) = (lanes.splat(f32::NAN), lanes.splat(1.0));
             [lanes.max(nan, one), lanes.min(nan, one), lanes.max(one, nan), lanes.min(one, nan)]
                 .map(|v| lanes.to_array(v)[3])
         }
     }
     for isa in Isa::available() {
-        let [a, b, c, d] = on(isa, MaxMin);
-        assert_eq!([a, b], [1.0, 1.0], "{}", isa.name());
-        assert!(c.is_nan() && d.is_nan(), "{}", isa.name());
+        for [a, b, c, d] in [on(isa, MaxMin), on_wide(isa, MaxMin)] {
+            assert_eq!([a, b], [1.0, 1.0], "{}", isa.name());
+            assert!(c.is_nan() && d.is_nan(), "{}", isa.name());
+        }
     }
 }

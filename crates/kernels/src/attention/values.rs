@@ -1,0 +1,273 @@
+//! Values times weights: the second half of a page, for rows that go through it together.
+
+use super::element::KvNumber;
+use super::store::{PAGE, PANEL};
+use crate::lanes::{Lanes, Operation, WIDE};
+use std::ops::Range;
+
+/// The weights of a tile's rows in a page.
+pub(super) trait Weights: Copy {
+    /// Whether values come from memory and not from cache.
+    const FROM_MEMORY: bool;
+
+    /// That of row `r` for a slot.
+    fn at(self, slot: usize, r: usize) -> f32;
+}
+
+/// The weights of one row after those of another.
+#[derive(Clone, Copy)]
+pub(super) struct ByRow<'a, const R: usize>(pub &'a [[f32; PAGE]; R]);
+
+impl<const R: usize> Weights for ByRow<'_, R> {
+    const FROM_MEMORY: bool = true;
+
+    #[inline(always)]
+    fn at(self, slot: usize, r: usize) -> f32 {
+        self.0[r][slot]
+    }
+}
+
+/// The weights of all rows of a group for one slot after those for another; the tile's begin at
+/// row `first`.
+#[derive(Clone, Copy)]
+pub(super) struct BySlot<'a, const G: usize> {
+    pub weights: &'a [[f32; G]; PAGE],
+    pub first: usize,
+}
+
+impl<const G: usize> Weights for BySlot<'_, G> {
+    const FROM_MEMORY: bool = false;
+
+    #[inline(always)]
+    fn at(self, slot: usize, r: usize) -> f32 {
+        self.weights[slot][self.first + r]
+    }
+}
+
+/// Which slots a tile's rows see.
+pub(super) struct Extent<const R: usize> {
+    pub slots: [Range<usize>; R],
+    /// What all rows see.
+    common: Range<usize>,
+    /// Whether no row sees anything else.
+    same: bool,
+}
+
+impl<const R: usize> Extent<R> {
+    /// Of rows that see these slots.
+    #[inline(always)]
+    pub fn new(slots: [Range<usize>; R]) -> Extent<R> {
+        let (mut start, mut end) = (slots[0].start, slots[0].end);
+        let mut same = true;
+        for slots in &slots {
+            same &= slots.start == start && slots.end == end;
+            (start, end) = (start.max(slots.start), end.min(slots.end));
+        }
+        let common = if start < end { start..end } else { PAGE..PAGE };
+        Extent { slots, common, same }
+    }
+}
+
+/// Up to 32 dimensions of all values of a page.
+pub(super) struct Panel<'a, V> {
+    /// `[PAGE][width]`, `width` 32 or 16.
+    numbers: &'a [V],
+    width: usize,
+    /// The first dimension.
+    first: usize,
+    /// Vectors of dimensions that are summed.
+    vectors: usize,
+}
+
+/// The panels of a page of values `value_width` wide, of which `width` dimensions are summed.
+#[inline(always)]
+pub(super) fn panels<V>(
+    values: &[V],
+    value_width: usize,
+    width: usize,
+) -> impl Iterator<Item = Panel<'_, V>> {
+    (0..width).step_by(PANEL).map(move |first| {
+        let panel = PANEL.min(value_width - first);
+        let numbers = &values[first * PAGE..][..panel * PAGE];
+        Panel { numbers, width: panel, first, vectors: (width - first).min(PANEL) / WIDE }
+    })
+}
+
+/// What `R` rows have summed: `[R, stride]`.
+pub(super) struct Rows<'a> {
+    pub sums: &'a mut [f32],
+    pub stride: usize,
+}
+
+/// Multiplies the panel's dimensions of each row's sums by `shrink` and adds the values of the
+/// slots it sees times their weights, slots upwards. Slots it does not see are not read for it:
+/// they may hold anything, and even a zero times a NaN is a NaN.
+#[inline(always)]
+pub(super) fn add_panel<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>(
+    lanes: L,
+    panel: &Panel<V>,
+    weights: W,
+    extent: &Extent<R>,
+    shrink: &[f32; R],
+    rows: &mut Rows,
+) {
+    if extent.same {
+        return mix_all::<L, V, W, R>(lanes, panel, weights, extent.common.clone(), shrink, rows);
+    }
+    // What all rows see is read once for all; before and behind, each goes by itself.
+    let Range { start, end } = extent.common;
+    for (r, slots) in extent.slots.iter().enumerate() {
+        let slots = slots.start..slots.end.min(start);
+        add_alone(lanes, panel, weights, slots, r, shrink[r], rows);
+    }
+    mix_all::<L, V, W, R>(lanes, panel, weights, start..end, &[1.0; R], rows);
+    for (r, slots) in extent.slots.iter().enumerate() {
+        let slots = slots.start.max(end)..slots.end;
+        if !slots.is_empty() {
+            add_alone(lanes, panel, weights, slots, r, 1.0, rows);
+        }
+    }
+}
+
+/// [`add_panel`] for row `r` alone.
+#[inline(always)]
+fn add_alone<L: Lanes<WIDE>, V: KvNumber, W: Weights>(
+    lanes: L,
+    panel: &Panel<V>,
+    weights: W,
+    slots: Range<usize>,
+    r: usize,
+    shrink: f32,
+    rows: &mut Rows,
+) {
+    let stride = rows.stride;
+    let rows = Rows { sums: &mut rows.sums[r * stride..][..stride], stride };
+    lanes.call(AddAlone { panel, weights: OneOf { weights, r }, slots, shrink, rows });
+}
+
+/// The weights of one row of a tile.
+#[derive(Clone, Copy)]
+struct OneOf<W> {
+    weights: W,
+    r: usize,
+}
+
+impl<W: Weights> Weights for OneOf<W> {
+    const FROM_MEMORY: bool = W::FROM_MEMORY;
+
+    #[inline(always)]
+    fn at(self, slot: usize, _r: usize) -> f32 {
+        self.weights.at(slot, self.r)
+    }
+}
+
+struct AddAlone<'a, V, W> {
+    panel: &'a Panel<'a, V>,
+    weights: W,
+    slots: Range<usize>,
+    shrink: f32,
+    rows: Rows<'a>,
+}
+
+impl<V: KvNumber, W: Weights> Operation<WIDE> for AddAlone<'_, V, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<WIDE>>(mut self, lanes: L) {
+        let AddAlone { panel, weights, slots, shrink, .. } = self;
+        mix_all::<L, V, W, 1>(lanes, panel, weights, slots, &[shrink], &mut self.rows);
+    }
+}
+
+/// Adds `slots` of the whole panel to all `R` rows.
+#[inline(always)]
+fn mix_all<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>(
+    lanes: L,
+    panel: &Panel<V>,
+    weights: W,
+    slots: Range<usize>,
+    shrink: &[f32; R],
+    rows: &mut Rows,
+) {
+    let mut tile = Tile { slots, first: panel.first, shrink, rows };
+    if panel.width < PANEL {
+        let lines = panel.numbers.as_chunks::<WIDE>().0;
+        return mix::<L, V, W, R, WIDE, 0, 1>(lanes, lines, weights, &mut tile);
+    }
+    let lines = panel.numbers.as_chunks::<PANEL>().0;
+    // As many sums as stay in registers.
+    if panel.vectors == 1 {
+        mix::<L, V, W, R, PANEL, 0, 1>(lanes, lines, weights, &mut tile);
+    } else if R * 2 < L::REGISTERS {
+        mix::<L, V, W, R, PANEL, 0, 2>(lanes, lines, weights, &mut tile);
+    } else {
+        mix::<L, V, W, R, PANEL, 0, 1>(lanes, lines, weights, &mut tile);
+        mix::<L, V, W, R, PANEL, 1, 1>(lanes, lines, weights, &mut tile);
+    }
+}
+
+/// Where a tile is in its page and in its rows' sums.
+struct Tile<'a, 'b, const R: usize> {
+    slots: Range<usize>,
+    /// The panel's first dimension.
+    first: usize,
+    shrink: &'a [f32; R],
+    rows: &'a mut Rows<'b>,
+}
+
+/// [`mix_all`] for `C` vectors of dimensions from vector `FIRST` of the panel's lines on.
+#[inline(always)]
+fn mix<
+    L: Lanes<WIDE>,
+    V: KvNumber,
+    W: Weights,
+    const R: usize,
+    const LINE: usize,
+    const FIRST: usize,
+    const C: usize,
+>(
+    lanes: L,
+    lines: &[[V; LINE]],
+    weights: W,
+    tile: &mut Tile<R>,
+) {
+    let (stride, at) = (tile.rows.stride, tile.first + FIRST * WIDE);
+    let mut totals = [[lanes.splat(0.0); C]; R];
+    for (r, totals) in totals.iter_mut().enumerate() {
+        let shrink = lanes.splat(tile.shrink[r]);
+        let parts = tile.rows.sums[r * stride + at..].as_chunks::<WIDE>().0;
+        for c in 0..C {
+            totals[c] = lanes.mul(lanes.load(&parts[c]), shrink);
+        }
+    }
+    for slot in tile.slots.clone() {
+        let line = &lines[slot];
+        if W::FROM_MEMORY {
+            prefetch_ahead(lanes, line);
+        }
+        let parts = line.as_chunks::<WIDE>().0;
+        let mut values = [lanes.splat(0.0); C];
+        for c in 0..C {
+            values[c] = V::load(lanes, &parts[FIRST + c]);
+        }
+        for (r, totals) in totals.iter_mut().enumerate() {
+            let weight = lanes.splat(weights.at(slot, r));
+            for c in 0..C {
+                totals[c] = lanes.fma(weight, values[c], totals[c]);
+            }
+        }
+    }
+    for (r, totals) in totals.iter().enumerate() {
+        let parts = tile.rows.sums[r * stride + at..].as_chunks_mut::<WIDE>().0;
+        for c in 0..C {
+            lanes.store(totals[c], &mut parts[c]);
+        }
+    }
+}
+
+/// Asks for what comes 1 KiB later: few rows are limited by memory, and between the arithmetic
+/// the processor does not look that far ahead by itself.
+#[inline(always)]
+pub(super) fn prefetch_ahead<L: Lanes<WIDE>, T>(lanes: L, line: &[T]) {
+    lanes.prefetch(line.as_ptr().wrapping_byte_add(1024));
+}
