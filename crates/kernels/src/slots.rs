@@ -1,9 +1,14 @@
 //! What recurrent operations keep between steps: a block of numbers for each running sequence.
 
+use crate::memory::AlignedBuffer;
+
+/// Numbers of a cache line, on which every slot begins: vectors that lie across two lines cost
+/// twice.
+const LINE: usize = 16;
+
 /// Blocks of one size, zeros at first. A sequence's block is its slot.
-#[derive(Debug)]
 pub struct SlotStore {
-    pub(crate) numbers: Vec<f32>,
+    pub(crate) numbers: AlignedBuffer<f32>,
     pub(crate) each: usize,
 }
 
@@ -21,7 +26,8 @@ pub struct SlotSpan {
 impl SlotStore {
     /// `slots` blocks of `each` numbers.
     pub fn new(each: usize, slots: usize) -> SlotStore {
-        SlotStore { numbers: vec![0.0; each * slots], each }
+        let each = each.next_multiple_of(LINE);
+        SlotStore { numbers: AlignedBuffer::zeros(each * slots), each }
     }
 
     /// Fills a slot with zeros: a new sequence begins.

@@ -15,22 +15,29 @@
 //!
 //! Rows follow one another and every sum runs over the key channels upwards, so a row's bits
 //! depend neither on how its sequence was cut nor on its company. Columns of a state never meet:
-//! threads share heads and, within a head, panels of columns.
+//! a panel of them stays in the first cache while many rows pass, and threads share heads or,
+//! where heads are few, panels.
 
+mod columns;
 mod forget;
 mod step;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 pub use forget::{bounded_decays, decays, steps};
 
-use crate::lanes::on;
 use crate::threads::Shared;
 use crate::{Kernels, SlotSpan, SlotStore};
+use columns::on;
 use step::Task;
+use tile::Part;
 
-/// Columns of a state that lie together, and that a thread takes at once.
+/// Columns of a state that lie together: 128 rows of them fit the first cache.
 pub(crate) const PANEL: usize = 32;
+
+/// Tasks that leave no thread without work for long.
+const TASKS_PER_THREAD: usize = 4;
 
 /// What a recurrence computes.
 #[derive(Clone, Copy, Debug)]
@@ -121,15 +128,19 @@ pub fn recur(
     let kept = kept(how.heads, how.k_dim, how.v_dim);
     store.check(start..start + kept, spans, check(how, fed, out));
     let panels = how.v_dim.div_ceil(PANEL);
+    // A head's panels share its keys; where heads are few, threads share its panels.
+    let enough = spans.len() * how.heads >= TASKS_PER_THREAD * kernels.pool.threads();
+    let together = if enough { panels } else { 1 };
     let (each, out, states) = (store.each, Shared::new(out), Shared::new(&mut store.numbers));
-    let per_span = how.heads * panels;
-    kernels.pool.run(spans.len() * per_span, &|chunk| {
-        let (span, part) = (spans[chunk / per_span], chunk % per_span);
-        let first = span.slot * each + start + part * how.k_dim * PANEL;
+    let per_head = panels / together;
+    kernels.pool.run(spans.len() * how.heads * per_head, &|task| {
+        let (span, head) = (spans[task / per_head / how.heads], task / per_head % how.heads);
+        let panel = task % per_head * together;
+        let first = span.slot * each + start + (head * panels + panel) * how.k_dim * PANEL;
         // SAFETY: slots differ between spans (`check`), panels within a span.
-        let state = unsafe { states.part(first..first + how.k_dim * PANEL) };
-        let (head, panel) = (part / panels, part % panels);
-        on(kernels.isa, Task { how, fed, span, head, panel, state, out: &out });
+        let state = unsafe { states.part(first..first + together * how.k_dim * PANEL) };
+        let part = Part { head, panels: panel..panel + together };
+        on(kernels.isa, Task { how, fed, span, part, state, out: &out });
     });
 }
 

@@ -1,145 +1,156 @@
-//! A panel of one head's state through the rows of a span, on any instruction set.
+//! One head's state through the rows of a span, on any instruction set.
+//!
+//! A row asks the state twice: what it says of the key before it is written to, and of the query
+//! after. The answer to one row and the question of the next meet the same state, so one sweep over
+//! a panel does all there is between two rows: it shrinks and writes, answers, and asks for the
+//! next. That is four operations a number, three without the delta rule, which take longer than
+//! loads and stores. Even and odd key channels have sums of their own, or each addition would wait
+//! for the one before.
 
-use super::{Decays, Fed, PANEL, Recurrence, Sharing, Write};
+use super::columns::{Columns, Walk};
+use super::tile::{self, Part, Row, Tile};
+use super::{Decays, Fed, PANEL, Recurrence, Write};
 use crate::SlotSpan;
-use crate::lanes::{Lanes, Operation, WIDTH};
 use crate::threads::Shared;
 
-/// Vectors in a row of a panel.
-const VECTORS: usize = PANEL / WIDTH;
-
-/// One head's panel in one span.
+/// Panels of one head in one span.
 pub(super) struct Task<'a> {
     pub how: &'a Recurrence<'a>,
     pub fed: &'a Fed<'a>,
     pub span: SlotSpan,
-    pub head: usize,
-    pub panel: usize,
-    /// `[k_dim, PANEL]`
+    pub part: Part,
+    /// `[panels, k_dim, PANEL]`
     pub state: &'a mut [f32],
     pub out: &'a Shared<'a, f32>,
 }
 
-/// What a row does to the state.
-struct Row<'a> {
-    q: &'a [f32],
-    k: &'a [f32],
-    /// One for each key channel, or one for all.
-    decays: &'a [f32],
-    rate: f32,
-    v: [f32; PANEL],
+impl Walk for Task<'_> {
+    #[inline(always)]
+    fn run<C: Columns>(self, columns: C) {
+        let each = matches!(self.fed.decays, Decays::PerChannel(_));
+        match (self.how.write, each) {
+            (Write::Value, false) => self.walk::<C, false, false>(columns),
+            (Write::Value, true) => self.walk::<C, false, true>(columns),
+            (Write::Difference, false) => self.walk::<C, true, false>(columns),
+            (Write::Difference, true) => self.walk::<C, true, true>(columns),
+        }
+    }
 }
 
-impl Operation for Task<'_> {
-    type Output = ();
-
+impl Task<'_> {
+    /// All rows, by the `DELTA` rule or not, with a decay for `EACH` key channel or one for all.
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        let Recurrence { heads, v_dim, scale, write, skip, .. } = *self.how;
-        let (state, _) = self.state.as_chunks_mut::<PANEL>();
-        let skip = lanes.splat(skip.map_or(0.0, |skip| skip[self.head]));
-        let columns = self.panel * PANEL..((self.panel + 1) * PANEL).min(v_dim);
-        for index in self.span.first_row..self.span.first_row + self.span.rows {
-            let first = (index * heads + self.head) * v_dim;
-            let place = first + columns.start..first + columns.end;
-            let row = row_of(self.how, self.fed, index, self.head, &self.fed.v[place.clone()]);
-            let read = match write {
-                Write::Value => advance(lanes, state, &row, [lanes.splat(0.0); VECTORS]),
-                Write::Difference => {
-                    let known = known(lanes, state, &row);
-                    advance(lanes, state, &row, known)
-                }
-            };
-            // SAFETY: spans have different rows; tasks of a span differ in head or columns.
-            let out = unsafe { self.out.part(place) };
-            let (v, _) = row.v.as_chunks::<WIDTH>();
-            for ((out, read), v) in out.chunks_mut(WIDTH).zip(read).zip(v) {
-                let skipped = lanes.mul(lanes.load(v), skip);
-                lanes.store_part(lanes.fma(read, lanes.splat(scale), skipped), out);
+    fn walk<C: Columns, const DELTA: bool, const EACH: bool>(self, columns: C) {
+        let Task { how, fed, span, part, state, out } = self;
+        let (state, _) = state.as_chunks_mut::<PANEL>();
+        let mut tile = Tile::new(how, &part, span.rows);
+        let answer = Answer {
+            scale: columns.factor(how.scale),
+            skip: columns.factor(how.skip.map_or(0.0, |skip| skip[part.head])),
+        };
+        let end = span.first_row + span.rows;
+        for first in (span.first_row..end).step_by(tile::ROWS) {
+            let rows = first..end.min(first + tile::ROWS);
+            tile.fill(how, fed, &part, rows.clone());
+            for (panel, state) in state.chunks_exact_mut(how.k_dim).enumerate() {
+                let panel = Panel { columns, number: panel, answer };
+                panel.walk::<DELTA, EACH>(state, &mut tile, rows.len());
             }
+            // SAFETY: spans have different rows; tasks of a span differ in head or panels.
+            unsafe { tile.give(how, &part, rows, out) };
         }
     }
 }
 
-#[inline(always)]
-fn row_of<'a>(
-    how: &Recurrence,
-    fed: &Fed<'a>,
-    index: usize,
-    head: usize,
-    columns: &[f32],
-) -> Row<'a> {
-    let Recurrence { heads, key_heads, k_dim, .. } = *how;
-    let key_head = match how.sharing {
-        Sharing::Neighbours => head / (heads / key_heads),
-        Sharing::Turns => head % key_heads,
-    };
-    let key = (index * key_heads + key_head) * k_dim;
-    let at = index * heads + head;
-    let mut v = [0.0; PANEL];
-    v[..columns.len()].copy_from_slice(columns);
-    Row {
-        q: &fed.q[key..key + k_dim],
-        k: &fed.k[key..key + k_dim],
-        decays: match fed.decays {
-            Decays::Fixed(decays) => &decays[head..=head],
-            Decays::PerHead(decays) => &decays[at..=at],
-            Decays::PerChannel(decays) => &decays[at * k_dim..][..k_dim],
-        },
-        rate: fed.rates.map_or(1.0, |rates| rates[at]),
-        v,
-    }
+/// What becomes of what is read.
+#[derive(Clone, Copy)]
+struct Answer<C: Columns> {
+    scale: C::Factor,
+    /// Of the value, which is added.
+    skip: C::Factor,
 }
 
-impl Row<'_> {
-    /// The decay of a key channel.
+/// A part of a panel.
+struct Panel<C: Columns> {
+    columns: C,
+    number: usize,
+    answer: Answer<C>,
+}
+
+impl<C: Columns> Panel<C> {
+    /// The first `rows` rows of the tile.
     #[inline(always)]
-    fn decay(&self, channel: usize) -> f32 {
-        match self.decays {
-            [one] => *one,
-            each => each[channel],
+    fn walk<const DELTA: bool, const EACH: bool>(
+        &self,
+        state: &mut [[f32; PANEL]],
+        tile: &mut Tile,
+        rows: usize,
+    ) {
+        let Panel { columns, answer, .. } = *self;
+        let mut known = match DELTA {
+            true => known(columns, state, tile.keys.row(0).asked),
+            false => columns.zero(),
+        };
+        for index in 0..rows {
+            let row = tile.keys.row(index);
+            let value = &mut tile.values[index * tile.panels + self.number];
+            let v = columns.load(value);
+            let new = if DELTA { columns.difference(v, known) } else { v };
+            let written = columns.scale(new, columns.factor(row.rate));
+            let sweep = Sweep { columns, row, written };
+            let read;
+            if DELTA && index + 1 < rows {
+                let asked = tile.keys.row(index + 1).asked;
+                (read, known) = sweep.run::<EACH, true>(state, asked);
+            } else {
+                (read, _) = sweep.run::<EACH, false>(state, row.asked);
+            }
+            let skipped = columns.scale(v, answer.skip);
+            columns.store(columns.add(read, answer.scale, skipped), value);
         }
     }
 }
 
-/// What the shrunk state says of the key: `(decay * S)^T k`.
+/// What the shrunk state says of the key: `S^T (decay * k)`.
 #[inline(always)]
-fn known<L: Lanes>(lanes: L, state: &[[f32; PANEL]], row: &Row) -> [L::Vector; VECTORS] {
-    let mut known = [lanes.splat(0.0); VECTORS];
-    for (channel, (state, &k)) in state.iter().zip(row.k).enumerate() {
-        let (decay, k) = (lanes.splat(row.decay(channel)), lanes.splat(k));
-        let (state, _) = state.as_chunks::<WIDTH>();
-        for (known, state) in known.iter_mut().zip(state) {
-            *known = lanes.fma(lanes.mul(lanes.load(state), decay), k, *known);
-        }
+fn known<C: Columns>(columns: C, state: &[[f32; PANEL]], asked: &[f32]) -> C::Row {
+    let mut known = columns.zero();
+    for (state, &asked) in state.iter().zip(asked) {
+        known = columns.add(columns.load(state), columns.factor(asked), known);
     }
     known
 }
 
-/// Shrinks the state, writes `rate * (v - known)` to it and reads it: `S^T q`.
-#[inline(always)]
-fn advance<L: Lanes>(
-    lanes: L,
-    state: &mut [[f32; PANEL]],
-    row: &Row,
-    known: [L::Vector; VECTORS],
-) -> [L::Vector; VECTORS] {
-    let rate = lanes.splat(row.rate);
-    let mut written = known;
-    let (v, _) = row.v.as_chunks::<WIDTH>();
-    for (written, v) in written.iter_mut().zip(v) {
-        *written = lanes.mul(lanes.sub(lanes.load(v), *written), rate);
-    }
-    let mut read = [lanes.splat(0.0); VECTORS];
-    for (channel, (state, (&k, &q))) in state.iter_mut().zip(row.k.iter().zip(row.q)).enumerate() {
-        let decay = lanes.splat(row.decay(channel));
-        let (k, q) = (lanes.splat(k), lanes.splat(q));
-        let (state, _) = state.as_chunks_mut::<WIDTH>();
-        for ((state, written), read) in state.iter_mut().zip(written).zip(&mut read) {
-            let next = lanes.fma(k, written, lanes.mul(lanes.load(state), decay));
-            lanes.store(next, state);
-            *read = lanes.fma(next, q, *read);
+/// One row on a panel.
+struct Sweep<'a, C: Columns> {
+    columns: C,
+    row: Row<'a>,
+    written: C::Row,
+}
+
+impl<C: Columns> Sweep<'_, C> {
+    /// Shrinks the state, writes to it and reads it, `S^T q`; and `S^T asked`, if one is to `ASK`.
+    #[inline(always)]
+    fn run<const EACH: bool, const ASK: bool>(
+        &self,
+        state: &mut [[f32; PANEL]],
+        asked: &[f32],
+    ) -> (C::Row, C::Row) {
+        let (columns, width) = (self.columns, state.len());
+        let Row { q, k, decays, .. } = self.row;
+        let (q, k, decays, asked) = (&q[..width], &k[..width], &decays[..width], &asked[..width]);
+        let shared = columns.factor(self.row.decay);
+        let (mut read, mut known) = (columns.zero(), columns.zero());
+        for (channel, state) in state.iter_mut().enumerate() {
+            let decay = if EACH { columns.factor(decays[channel]) } else { shared };
+            let kept = columns.scale(columns.load(state), decay);
+            let next = columns.add(self.written, columns.factor(k[channel]), kept);
+            columns.store(next, state);
+            read = columns.add(next, columns.factor(q[channel]), read);
+            if ASK {
+                known = columns.add(next, columns.factor(asked[channel]), known);
+            }
         }
+        (read, known)
     }
-    read
 }
