@@ -14,7 +14,8 @@ import pathlib
 import gguf
 import numpy as np
 
-# `dense` is Qwen3-0.6B whole; `moe` is Qwen3-30B-A3B, `mla` DeepSeek-V2-Lite, cut to a few layers.
+# `dense` is Qwen3-0.6B whole; `moe` is Qwen3-30B-A3B, `mla` DeepSeek-V2-Lite, cut to a few layers,
+# and `hybrid` Qwen3-Next, which has eight times as many experts, too.
 # llama.cpp knows models without a query rank by their 26 or 27 layers alone: to read `mla` it needs
 # that line (`is_lite` in models/deepseek2.cpp) to accept 5.
 SHAPES = {
@@ -31,6 +32,11 @@ SHAPES = {
         head=576, vocab=102400, tied=False, experts=64, used=6, expert_ffn=1408, shared=2,
         latent=512, rotated=64, plain=128, value=128,
     ),
+    "hybrid": dict(
+        architecture="qwen3next", layers=8, hidden=2048, ffn=5120, heads=16, kv_heads=2, head=256,
+        vocab=151936, tied=False, experts=64, used=10, expert_ffn=512, shared=1, rotated=64,
+        interval=4, taps=4, delta_keys=16, delta_values=32, delta_head=128,
+    ),
 }
 EPSILON = 1e-6
 
@@ -45,11 +51,14 @@ class Writer:
 
     def matrix(self, name, *size, kind=None):
         values = self.random.standard_normal(size, dtype=np.float32) * np.float32(0.02)
-        kind = kind or self.kind
+        kind = self.kind if kind is None else kind
         self.file.add_tensor(name + ".weight", gguf.quants.quantize(values, kind), raw_dtype=kind)
 
     def norm(self, name, size):
-        self.file.add_tensor(name + ".weight", np.ones(size, np.float32))
+        self.constant(name + ".weight", 1.0, size)
+
+    def constant(self, name, value, size):
+        self.file.add_tensor(name, np.full(size, value, np.float32))
 
     def finish(self):
         self.file.write_header_to_file()
@@ -83,6 +92,15 @@ def metadata(file, shape):
         file.add_key_length_mla(shape["plain"] + shape["rotated"])
         file.add_value_length_mla(shape["value"])
         file.add_vocab_size(shape["vocab"])
+    if "interval" in shape:
+        file.add_expert_shared_feed_forward_length(shape["expert_ffn"])
+        file.add_rope_dimension_count(shape["rotated"])
+        file.add_full_attention_interval(shape["interval"])
+        file.add_ssm_conv_kernel(shape["taps"])
+        file.add_ssm_state_size(shape["delta_head"])
+        file.add_ssm_group_count(shape["delta_keys"])
+        file.add_ssm_time_step_rank(shape["delta_values"])
+        file.add_ssm_inner_size(shape["delta_values"] * shape["delta_head"])
     # Bytes, then words nobody writes.
     letters = [chr(code) for code in range(0x100, 0x200)]
     words = letters + [f"<{index}>" for index in range(len(letters), shape["vocab"] - 1)]
@@ -106,13 +124,26 @@ def attention(out, block, shape):
         out.matrix(f"{block}.attn_v_b", heads, shape["value"], latent)
         out.matrix(f"{block}.attn_output", hidden, heads * shape["value"])
         return
-    head = shape["head"]
-    out.matrix(f"{block}.attn_q", heads * head, hidden)
+    head, gated = shape["head"], 2 if "interval" in shape else 1
+    out.matrix(f"{block}.attn_q", gated * heads * head, hidden)
     out.matrix(f"{block}.attn_k", shape["kv_heads"] * head, hidden)
     out.matrix(f"{block}.attn_v", shape["kv_heads"] * head, hidden)
     out.norm(f"{block}.attn_q_norm", head)
     out.norm(f"{block}.attn_k_norm", head)
     out.matrix(f"{block}.attn_output", hidden, heads * head)
+
+
+def delta(out, block, shape):
+    hidden, heads, head = shape["hidden"], shape["delta_values"], shape["delta_head"]
+    streams = 2 * shape["delta_keys"] * head + heads * head
+    out.matrix(f"{block}.attn_qkv", streams, hidden)
+    out.matrix(f"{block}.attn_gate", heads * head, hidden)
+    out.matrix(f"{block}.ssm_ba", 2 * heads, hidden)
+    out.matrix(f"{block}.ssm_conv1d", streams, shape["taps"], kind=gguf.GGMLQuantizationType.F32)
+    out.constant(f"{block}.ssm_dt.bias", 0.0, heads)
+    out.constant(f"{block}.ssm_a", -0.1, heads)
+    out.norm(f"{block}.ssm_norm", head)
+    out.matrix(f"{block}.ssm_out", hidden, heads * head)
 
 
 def feed_forward(out, block, shape, layer):
@@ -132,6 +163,8 @@ def feed_forward(out, block, shape, layer):
         out.matrix(f"{block}.ffn_gate_shexp", wide, hidden)
         out.matrix(f"{block}.ffn_up_shexp", wide, hidden)
         out.matrix(f"{block}.ffn_down_shexp", hidden, wide)
+    if "interval" in shape:
+        out.constant(f"{block}.ffn_gate_inp_shexp.weight", 0.01, hidden)
 
 
 def write(path, shape, kind):
@@ -141,8 +174,10 @@ def write(path, shape, kind):
     for layer in range(shape["layers"]):
         block = f"blk.{layer}"
         out.norm(f"{block}.attn_norm", shape["hidden"])
-        attention(out, block, shape)
-        out.norm(f"{block}.ffn_norm", shape["hidden"])
+        softmax = "interval" not in shape or (layer + 1) % shape["interval"] == 0
+        (attention if softmax else delta)(out, block, shape)
+        norm = "post_attention_norm" if "interval" in shape else "ffn_norm"
+        out.norm(f"{block}.{norm}", shape["hidden"])
         feed_forward(out, block, shape, layer)
     out.norm("output_norm", shape["hidden"])
     if not shape["tied"]:
