@@ -1,12 +1,16 @@
-//! A mixture of experts with its weights: each active expert's weights are read once a batch.
+//! A mixture of experts with its weights: each active expert's weights are read once a batch, those
+//! of the FFN that every token meets in the same regions.
+
+mod plan;
 
 use crate::ffn::Gating;
 use crate::ffn::dense::Dense;
-use crate::ffn::router::choose;
-use crate::linear::Linear;
+use crate::linear::{Linear, apply_all};
 use baimo_blueprint::Router;
-use baimo_kernels::matmul::{Activations, Matrix, Product, products};
+use baimo_kernels::activation::Activation;
+use baimo_kernels::matmul::{Activations, Gate, Matrix, Product, products};
 use baimo_kernels::{Floats, Kernels};
+use plan::{Choice, Met, Plan};
 
 /// A mixture of experts; see [`baimo_blueprint::Experts`].
 pub struct Experts {
@@ -33,147 +37,146 @@ pub struct Shared {
     pub(crate) gate: Option<Linear>,
 }
 
-/// The tokens of one expert: a run of the places in the grouped order.
-struct Group<'a> {
-    expert: usize,
-    rows: &'a [u32],
-    places: &'a [u32],
-}
-
 impl Experts {
     pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
         let hidden = self.down[0].rows();
-        let choices: Vec<Vec<(usize, f32)>> = self
-            .logits(kernels, x)
-            .chunks_exact(self.logits.weight.rows())
-            .map(|logits| self.choose(logits))
-            .collect();
-        let mut by_expert: Vec<Vec<u32>> = vec![Vec::new(); self.gate.len()];
-        for (row, choice) in choices.iter().enumerate() {
-            let experts = choice.iter().filter(|(expert, _)| *expert < self.gate.len());
-            experts.for_each(|&(expert, _)| by_expert[expert].push(row as u32));
-        }
-        let rows: Vec<u32> = by_expert.concat();
-        let places: Vec<u32> = (0..rows.len() as u32).collect();
-        let (mut groups, mut first) = (Vec::new(), 0);
-        for (expert, tokens) in by_expert.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-            let run = first..first + tokens.len();
-            first = run.end;
-            groups.push(Group { expert, rows: &rows[run.clone()], places: &places[run] });
-        }
-        let outputs = self.meet(kernels, x, hidden, &groups);
-        let mut next: Vec<usize> = starts(&by_expert);
-        let mut out = match &self.shared {
-            Some(shared) => shared.forward(kernels, x),
-            None => kernels.zeros(x.len()),
-        };
-        let mut mixed = vec![0.0; hidden];
-        let rows = x.chunks_exact(hidden).zip(&choices);
-        for (out, (x, choice)) in out.chunks_exact_mut(hidden).zip(rows) {
-            mixed.fill(0.0);
-            for &(expert, weight) in choice {
-                // Choices beyond the experts give the token back.
-                let output = match next.get_mut(expert) {
-                    None => x,
-                    Some(next) => {
-                        *next += 1;
-                        &outputs[(*next - 1) * hidden..][..hidden]
-                    }
-                };
-                mixed.iter_mut().zip(output).for_each(|(mixed, y)| *mixed += weight * y);
+        let (logits, gates) = self.logits(kernels, x);
+        let plan = Plan::new(kernels, self, &logits);
+        let (inner, common) = self.up(kernels, x, &plan);
+        let (outputs, common) = self.down(kernels, &plan, &inner, common.as_deref());
+        let common =
+            common.or_else(|| self.shared.as_ref().map(|shared| shared.dense.forward(kernels, x)));
+        let mut out = common.unwrap_or_else(|| kernels.zeros(x.len()));
+        kernels.pool.run_rows(&mut out, hidden, &|first, rows| {
+            for (row, out) in (first..).zip(rows.chunks_exact_mut(hidden)) {
+                let gate = gates.as_ref().map_or(1.0, |gates| 1.0 / (1.0 + (-gates[row]).exp()));
+                mix(plan.of(row), &x[row * hidden..][..hidden], &outputs, gate, out);
             }
-            out.iter_mut().zip(&mixed).for_each(|(out, mixed)| *out += mixed);
-        }
+        });
         out
     }
 
-    /// Of each row, a number for each expert.
-    fn logits(&self, kernels: &Kernels, x: &[f32]) -> Floats {
-        let Some(inner) = &self.inner else { return self.logits.apply(kernels, x) };
+    /// Of each row, a number for each expert, and that of the shared FFN's gate.
+    fn logits(&self, kernels: &Kernels, x: &[f32]) -> (Floats, Option<Floats>) {
+        let shared = self.shared.as_ref().and_then(|shared| shared.gate.as_ref());
+        let Some(inner) = &self.inner else {
+            let Some(shared) = shared else { return (self.logits.apply(kernels, x), None) };
+            let [logits, gates] = apply_all(kernels, x, [&self.logits, shared]);
+            return (logits, Some(gates));
+        };
         let mut inner = inner.apply(kernels, x);
         inner.iter_mut().for_each(|inner| *inner = inner.tanh());
-        self.logits.apply(kernels, &inner)
+        let gates = shared.map(|shared| shared.apply(kernels, x));
+        (self.logits.apply(kernels, &inner), gates)
     }
 
-    /// The experts of one token with their weights.
-    fn choose(&self, logits: &[f32]) -> Vec<(usize, f32)> {
-        let mut chosen = choose(&self.router, logits, self.bias.as_deref(), self.active);
-        if let Some(factors) = &self.factors {
-            chosen.iter_mut().for_each(|(expert, weight)| *weight *= factors[*expert]);
-        }
-        chosen
+    /// The shared FFN, where its products can be computed beside those of the experts.
+    fn beside(&self) -> Option<(&Dense, Activation)> {
+        let dense = &self.shared.as_ref()?.dense;
+        let maps = [&dense.gate, &dense.up, &dense.down];
+        let bare = maps.iter().all(|map| map.bias.is_none());
+        let alike = dense.gate.weight.format() == dense.up.weight.format();
+        dense.gating.plain().filter(|_| bare && alike).map(|activation| (dense, activation))
     }
 
-    /// Every expert's output for its tokens, in the grouped order: `[places, hidden]`.
-    fn meet(&self, kernels: &Kernels, x: &[f32], hidden: usize, groups: &[Group]) -> Floats {
-        let width = self.gate[0].rows();
-        let total = groups.iter().map(|group| group.rows.len()).sum::<usize>();
-        let (mut gate, mut up) = (kernels.floats(total * width), kernels.floats(total * width));
-        let weights = self.gate.iter().take(1).chain(self.up.iter().take(1));
-        let input = Activations::new(kernels, x, hidden, weights);
-        let mut list = Vec::with_capacity(2 * groups.len());
-        for (maps, output) in [(&self.gate, &mut gate), (&self.up, &mut up)] {
-            let mut rest = &mut output[..];
-            for group in groups {
-                let (part, others) = rest.split_at_mut(group.rows.len() * width);
-                rest = others;
-                list.push(Product {
-                    weights: &maps[group.expert],
-                    gate: None,
-                    input: &input,
-                    input_rows: Some(group.rows),
-                    output: part,
-                });
-            }
+    /// What stands between the maps: for each expert of its tokens, `[places, width]`, and of the
+    /// shared FFN for all, where it is computed beside them.
+    fn up(&self, kernels: &Kernels, x: &[f32], plan: &Plan) -> (Floats, Option<Floats>) {
+        let [gate, up] = [&self.gate[0], &self.up[0]];
+        let (width, hidden) = (up.rows(), up.columns());
+        let beside = self.beside();
+        let common = beside.map(|(dense, _)| &dense.up.weight);
+        let input = Activations::new(kernels, x, hidden, [gate, up].into_iter().chain(common));
+        let mut shared = common.map(|up| kernels.floats(input.rows() * up.rows()));
+        let mut list = Vec::with_capacity(2 * self.gate.len() + 1);
+        if let (Some((dense, activation)), Some(output)) = (beside, &mut shared) {
+            let gate = Some(Gate { weights: &dense.gate.weight, activation });
+            let weights = &dense.up.weight;
+            list.push(Product { weights, gate, input: &input, input_rows: None, output });
         }
-        products(kernels, &mut list);
-        drop(list);
-        let inner = self.gating.apply(kernels, gate, up);
-        let input = Activations::new(kernels, &inner, width, self.down.iter().take(1));
-        let mut outputs = kernels.floats(total * hidden);
-        let mut rest = &mut outputs[..];
-        let mut list = Vec::with_capacity(groups.len());
-        for group in groups {
-            let (part, others) = rest.split_at_mut(group.places.len() * hidden);
-            rest = others;
-            list.push(Product {
-                weights: &self.down[group.expert],
+        let mut inner = kernels.floats(plan.places() * width);
+        let plain = self.gating.plain().filter(|_| gate.format() == up.format());
+        if let Some(activation) = plain {
+            let gate = |expert: usize| Some(Gate { weights: &self.gate[expert], activation });
+            let groups = plan.groups(width, &mut inner);
+            list.extend(groups.map(|(group, output)| Product {
+                weights: &self.up[group.expert],
+                gate: gate(group.expert),
+                input: &input,
+                input_rows: Some(group.rows),
+                output,
+            }));
+            products(kernels, &mut list);
+            drop(list);
+            return (inner, shared);
+        }
+        let mut gates = kernels.floats(plan.places() * width);
+        for (maps, output) in [(&self.gate, &mut gates), (&self.up, &mut inner)] {
+            list.extend(plan.groups(width, output).map(|(group, output)| Product {
+                weights: &maps[group.expert],
                 gate: None,
                 input: &input,
-                input_rows: Some(group.places),
-                output: part,
-            });
+                input_rows: Some(group.rows),
+                output,
+            }));
         }
         products(kernels, &mut list);
         drop(list);
-        outputs
+        (self.gating.apply(kernels, gates, inner), shared)
+    }
+
+    /// Every expert's output for its tokens, `[places, hidden]`, and the shared FFN's for all, if
+    /// `common` is what stands between its maps.
+    fn down(
+        &self,
+        kernels: &Kernels,
+        plan: &Plan,
+        inner: &[f32],
+        common: Option<&[f32]>,
+    ) -> (Floats, Option<Floats>) {
+        let (width, hidden) = (self.down[0].columns(), self.down[0].rows());
+        let input = Activations::new(kernels, inner, width, [&self.down[0]]);
+        let dense = self.beside().map(|(dense, _)| &dense.down.weight);
+        let given = dense.zip(common).map(|(weights, common)| {
+            (weights, Activations::new(kernels, common, weights.columns(), [weights]))
+        });
+        let mut shared = given.as_ref().map(|(_, input)| kernels.floats(input.rows() * hidden));
+        let mut outputs = kernels.floats(plan.places() * hidden);
+        let mut list = Vec::with_capacity(self.down.len() + 1);
+        if let (Some((weights, input)), Some(output)) = (&given, &mut shared) {
+            list.push(Product { weights, gate: None, input, input_rows: None, output });
+        }
+        list.extend(plan.groups(hidden, &mut outputs).map(|(group, output)| Product {
+            weights: &self.down[group.expert],
+            gate: None,
+            input: &input,
+            input_rows: Some(group.places),
+            output,
+        }));
+        products(kernels, &mut list);
+        drop(list);
+        (outputs, shared)
     }
 }
 
-/// Where each expert's run begins in the grouped order.
-fn starts(by_expert: &[Vec<u32>]) -> Vec<usize> {
-    by_expert
-        .iter()
-        .scan(0, |next, rows| {
-            let start = *next;
-            *next += rows.len();
-            Some(start)
-        })
-        .collect()
-}
+/// Columns that are summed at once, in registers.
+const BLOCK: usize = 32;
 
-impl Shared {
-    fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
-        let mut out = self.dense.forward(kernels, x);
-        if let Some(gate) = &self.gate {
-            let gates = gate.apply(kernels, x);
-            let hidden = out.len() / gates.len();
-            for (row, gate) in out.chunks_exact_mut(hidden).zip(&*gates) {
-                let gate = 1.0 / (1.0 + (-gate).exp());
-                row.iter_mut().for_each(|y| *y *= gate);
-            }
+/// `out = gate * out + the weighted sum of what the token's experts give`.
+fn mix(choices: &[Choice], x: &[f32], outputs: &[f32], gate: f32, out: &mut [f32]) {
+    let hidden = x.len();
+    for (index, out) in out.chunks_mut(BLOCK).enumerate() {
+        let mut sums = [0.0; BLOCK];
+        for choice in choices {
+            let given = match choice.met {
+                Met::Expert(place) => &outputs[place as usize * hidden..][..hidden],
+                Met::Itself => x,
+                Met::Nobody => continue,
+            };
+            let given = &given[index * BLOCK..][..out.len()];
+            sums.iter_mut().zip(given).for_each(|(sum, y)| *sum += choice.weight * y);
         }
-        out
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *out * gate + sum);
     }
 }
 

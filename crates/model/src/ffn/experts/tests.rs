@@ -1,4 +1,5 @@
 use super::*;
+use crate::ffn::router::choose;
 use baimo_blueprint as blueprint;
 use baimo_blueprint::{Activation, GroupLimit, GroupScore, Scores};
 use baimo_kernels::Format;
