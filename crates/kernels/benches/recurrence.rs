@@ -2,7 +2,7 @@
 //! multiplications and additions of the definition, to be held against those of plain registers.
 
 use baimo_kernels::recurrence::{Decays, Fed, Recurrence, Sharing, Write, kept, recur};
-use baimo_kernels::{Isa, Kernels, Pool, SlotSpan, SlotStore};
+use baimo_kernels::{Isa, Kernels, SlotSpan, SlotStore};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
@@ -20,7 +20,7 @@ fn numbers(len: usize) -> Vec<f32> {
 
 fn run(bencher: Bencher, isa: &str, write: Write, by_channel: bool, rows: usize) {
     let Some(isa) = Isa::available().into_iter().find(|one| one.name() == isa) else { return };
-    let kernels = Kernels { isa, pool: Pool::new(1) };
+    let kernels = Kernels::on(isa, 1);
     let (q, k) = (numbers(rows * KEY_HEADS * DIM), numbers(rows * KEY_HEADS * DIM));
     let v = numbers(rows * HEADS * DIM);
     let (decays, rates) = (vec![0.9; rows * HEADS * DIM], vec![0.5; rows * HEADS]);

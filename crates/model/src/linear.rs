@@ -60,10 +60,17 @@ pub fn apply_gated(
 
 /// Maps every row of `x` by several maps at once: one parallel region, and `x` is quantized once.
 pub fn apply_all<const N: usize>(kernels: &Kernels, x: &[f32], maps: [&Linear; N]) -> [Floats; N] {
+    let mut outputs = apply_each(kernels, x, &maps).into_iter();
+    maps.map(|_| outputs.next().expect("an output for each map"))
+}
+
+/// [`apply_all`] for any number of maps, at least one.
+pub fn apply_each(kernels: &Kernels, x: &[f32], maps: &[&Linear]) -> Vec<Floats> {
     let columns = maps[0].weight.columns();
     let rows = x.len() / columns;
     let input = Activations::new(kernels, x, columns, maps.iter().map(|map| &map.weight));
-    let mut outputs = maps.map(|map| kernels.floats(rows * map.weight.rows()));
+    let mut outputs: Vec<Floats> =
+        maps.iter().map(|map| kernels.floats(rows * map.weight.rows())).collect();
     let mut list: Vec<Product> = maps
         .iter()
         .zip(&mut outputs)

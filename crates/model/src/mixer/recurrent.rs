@@ -5,7 +5,7 @@
 use crate::Caches;
 use crate::batch::Span;
 use crate::decoder::Pass;
-use crate::linear::{Linear, apply_all};
+use crate::linear::{Linear, apply_each};
 use crate::norm::Norm;
 use baimo_blueprint as blueprint;
 use baimo_blueprint::{DecayForm, GateOrder, Rope};
@@ -110,10 +110,16 @@ impl Recurrent {
         let (shape, kernels) = (&self.shape, pass.kernels);
         let store = caches.slots(self.state);
         let spans = slot_spans(&pass.batch.spans, store);
-        let maps = [&self.q.map, &self.k.map, &self.v.map];
+        let mut maps = vec![&self.q.map, &self.k.map, &self.v.map, self.norm.gate.first()];
+        maps.extend(self.delta.as_ref());
+        maps.extend(self.decay.map().map(Projection::first));
+        let mut given = apply_each(kernels, x, &maps).into_iter();
+        let mut next = || given.next().expect("an output for each map");
+        let [q, k, v, gate] = [next(), next(), next(), next()];
+        let rates = self.delta.as_ref().map(|_| next());
+        let control = self.control(kernels, rates, self.decay.map().map(|_| next()));
         let mut start = 0;
         let mut follow = |stream: &Stream, x| stream.follow(kernels, x, store, &mut start, &spans);
-        let [q, k, v] = apply_all(kernels, x, maps);
         let (mut q, mut k, v) = (follow(&self.q, q), follow(&self.k, k), follow(&self.v, v));
         if let Some(unit) = &self.unit {
             let heads = HeadLayout::packed(shape.key_heads, shape.k_dim);
@@ -124,7 +130,6 @@ impl Recurrent {
             let heads = HeadLayout::packed(shape.key_heads, shape.k_dim);
             turned.apply(pass, &mut q, &mut k, heads);
         }
-        let control = self.control(kernels, x);
         let fed = Fed {
             q: &q,
             k: &k,
@@ -150,21 +155,26 @@ impl Recurrent {
         };
         let mut read = kernels.floats(v.len());
         recur(kernels, &how, &fed, store, start, &spans, &mut read);
-        let read = self.norm.apply(kernels, x, read, shape.heads * shape.v_dim);
+        let gate = self.norm.gate.rest(kernels, gate);
+        let read = self.norm.apply(kernels, &gate, read, shape.heads * shape.v_dim);
         self.o.apply(kernels, &read)
     }
 
-    fn control(&self, kernels: &Kernels, x: &[f32]) -> Control {
-        let delta = self.delta.as_ref().map(|map| {
-            let mut rates = map.apply(kernels, x);
-            activate(kernels, Activation::Sigmoid, &mut rates);
-            rates
-        });
-        let (map, bias, rates, form) = match &self.decay {
-            Decay::Fixed(_) => return Control { factors: None, rates: delta },
-            Decay::Learned { map, bias, rates, form } => (map, bias, rates, form),
+    /// From what the delta rule's map and the first of the decay's gave.
+    fn control(
+        &self,
+        kernels: &Kernels,
+        mut delta: Option<Floats>,
+        factors: Option<Floats>,
+    ) -> Control {
+        if let Some(rates) = &mut delta {
+            activate(kernels, Activation::Sigmoid, rates);
+        }
+        let (Decay::Learned { map, bias, rates, form }, Some(factors)) = (&self.decay, factors)
+        else {
+            return Control { factors: None, rates: delta };
         };
-        let mut factors = map.apply(kernels, x);
+        let mut factors = map.rest(kernels, factors);
         let mut stepped = None;
         match *form {
             DecayForm::Bounded { lowest } => {
@@ -234,6 +244,14 @@ impl Stream {
 }
 
 impl Decay {
+    /// Where it is learned.
+    fn map(&self) -> Option<&Projection> {
+        match self {
+            Decay::Fixed(_) => None,
+            Decay::Learned { map, .. } => Some(map),
+        }
+    }
+
     /// Which state each factor is for, of `learned` ones where they are.
     fn spread<'a>(&'a self, learned: Option<&'a [f32]>, heads: usize) -> Decays<'a> {
         match (self, learned) {
@@ -247,21 +265,28 @@ impl Decay {
 }
 
 impl Projection {
-    fn apply(&self, kernels: &Kernels, x: &[f32]) -> Floats {
+    /// The map that takes what the mixer does.
+    fn first(&self) -> &Linear {
         match self {
-            Projection::Direct(map) => map.apply(kernels, x),
-            Projection::LowRank { down, up } => up.apply(kernels, &down.apply(kernels, x)),
+            Projection::Direct(map) | Projection::LowRank { down: map, .. } => map,
+        }
+    }
+
+    /// What follows the first map.
+    fn rest(&self, kernels: &Kernels, x: Floats) -> Floats {
+        match self {
+            Projection::Direct(_) => x,
+            Projection::LowRank { up, .. } => up.apply(kernels, &x),
         }
     }
 }
 
 impl GatedNorm {
-    /// Norms the rows `read`, of `width` numbers each, and gates them by the residual stream `x`.
-    fn apply(&self, kernels: &Kernels, x: &[f32], read: Floats, width: usize) -> Floats {
-        let gate = self.gate.apply(kernels, x);
+    /// Norms the rows `read`, of `width` numbers each, and gates them.
+    fn apply(&self, kernels: &Kernels, gate: &[f32], read: Floats, width: usize) -> Floats {
         match self.order {
-            GateOrder::NormFirst => self.gated(kernels, &gate, &self.normed(kernels, read, width)),
-            GateOrder::GateFirst => self.normed(kernels, self.gated(kernels, &gate, &read), width),
+            GateOrder::NormFirst => self.gated(kernels, gate, &self.normed(kernels, read, width)),
+            GateOrder::GateFirst => self.normed(kernels, self.gated(kernels, gate, &read), width),
         }
     }
 
