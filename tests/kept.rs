@@ -56,3 +56,37 @@ fn a_model_runs_where_its_weights_cannot_be_kept() {
     assert!(matches!(runner.decoder().kept(), Kept::Failed(_)), "{:?}", runner.decoder().kept());
     assert_eq!(outcome(runner), outcome(model::load("qwen3", Target::Native)));
 }
+
+/// Bytes that a case needs besides its experts; found by asking for too few.
+fn least(case: &str, options: &Options) -> usize {
+    let refused = model::try_load(case, &Options { memory: Some(1), ..options.clone() });
+    let message = refused.err().expect("one byte is too little").to_string();
+    let (_, rest) = message.split_once("at least ").expect("the least is told");
+    rest.split_once(':').expect("a number").0.parse().expect("a number")
+}
+
+#[test]
+fn a_model_larger_than_its_memory_gives_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Some(Store::new(folder.path().to_owned()));
+    for case in ["qwen3_moe", "deepseek_v3_fp8", "qwen2_moe", "longcat_flash"] {
+        let options = Options { store: store.clone(), ..model::options(Target::Native) };
+        let wanted = outcome(model::load(case, Target::Native));
+        let least = least(case, &options);
+        assert!(
+            model::try_load(case, &Options { memory: Some(least - 1), ..options.clone() }).is_err()
+        );
+        for memory in [least, least + 20_000] {
+            let runner =
+                model::load_with(case, &Options { memory: Some(memory), ..options.clone() });
+            assert_eq!(outcome(runner), wanted, "{case} in {memory} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_budget_without_a_file_to_read_from_is_refused() {
+    let options = Options { memory: Some(1 << 30), ..model::options(Target::Native) };
+    let refused = model::try_load("qwen3_moe", &options).err().expect("no file").to_string();
+    assert!(refused.contains("memory budget"), "{refused}");
+}

@@ -37,11 +37,20 @@ pub fn options(weights: Target) -> Options {
         sequences: SEQUENCES,
         threads: Some(2),
         store: None,
+        memory: None,
     }
 }
 
 /// Loads a case likewise, as `options` say.
 pub fn load_with(case: &str, options: &Options) -> Runner {
+    try_load(case, options).unwrap_or_else(|error| panic!("{case}: {error}"))
+}
+
+/// Loads a case likewise, which may be refused.
+///
+/// # Errors
+/// As [`Runner::load`].
+pub fn try_load(case: &str, options: &Options) -> Result<Runner, baimo_weights::Error> {
     let gguf = golden::folder(case).join("model.gguf");
     let folder = tempfile::tempdir().expect("a folder for the checkpoint");
     let path = if gguf.exists() {
@@ -58,7 +67,6 @@ pub fn load_with(case: &str, options: &Options) -> Runner {
         .unwrap_or_else(|error| panic!("{case}: {error:#}"));
     let checkpoint = source.checkpoint().expect("weights");
     Runner::load(source.blueprint(), checkpoint, options, &mut |_| ())
-        .unwrap_or_else(|error| panic!("{case}: {error}"))
 }
 
 /// An engine over a loaded case, which computes at most `span` tokens of a sequence at once.

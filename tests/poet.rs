@@ -27,6 +27,7 @@ fn load(source: &Source, weights: Target, positions: usize) -> Runner {
         sequences: 32,
         threads: Some(2),
         store: None,
+        memory: None,
     };
     let blueprint = source.blueprint();
     let checkpoint = source.checkpoint().expect("weights");

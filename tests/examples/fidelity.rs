@@ -54,6 +54,7 @@ fn load(source: &Source, weights: Target) -> Result<Runner> {
         sequences: 1,
         threads: None,
         store: None,
+        memory: None,
     };
     let blueprint = source.blueprint();
     Ok(Runner::load(blueprint, source.checkpoint()?, &options, &mut |_| ())?)

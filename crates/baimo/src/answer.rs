@@ -97,7 +97,9 @@ pub fn answer(
             end = Some(End::Interrupted);
             break;
         }
-        for event in engine.step() {
+        let events = engine.step();
+        engine.model().decoder().check()?;
+        for event in events {
             match event.kind {
                 EventKind::Token(token) => {
                     first.get_or_insert_with(Instant::now);

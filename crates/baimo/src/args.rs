@@ -53,6 +53,10 @@ pub struct Loading {
     /// about as large as the model and may be deleted at any time; later starts map it
     #[arg(long)]
     pub no_cache: bool,
+    /// Bytes that weights and caches may take of memory, such as 8G or 500M: experts beyond that
+    /// are read from the disk as they are chosen [default: all stay in memory]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "no_cache")]
+    pub memory: Option<usize>,
 }
 
 /// `baimo run`.
@@ -273,6 +277,20 @@ fn parse_positive(text: &str) -> Result<usize, String> {
         Ok(count) if count > 0 => Ok(count),
         Ok(_) | Err(_) => Err(format!("found `{text}`, wanted a whole number above zero")),
     }
+}
+
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(['B', 'b']).trim_end_matches(['i', 'I']);
+    let (digits, shift) = match digits.char_indices().next_back() {
+        Some((at, 'K' | 'k')) => (&digits[..at], 10),
+        Some((at, 'M' | 'm')) => (&digits[..at], 20),
+        Some((at, 'G' | 'g')) => (&digits[..at], 30),
+        Some((at, 'T' | 't')) => (&digits[..at], 40),
+        _ => (digits, 0),
+    };
+    let count = digits.parse::<f64>().ok().filter(|count| *count >= 0.0);
+    let count = count.ok_or_else(|| format!("found `{text}`, wanted bytes such as 8G or 500M"))?;
+    Ok((count * (1u64 << shift) as f64) as usize)
 }
 
 fn parse_not_negative(text: &str) -> Result<f32, String> {

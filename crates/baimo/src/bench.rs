@@ -43,6 +43,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
     let mut reports = Vec::new();
     for test in &tests {
         let rates = test.rates(&mut runner, arguments);
+        runner.decoder().check()?;
         if !arguments.json {
             writeln!(
                 out,

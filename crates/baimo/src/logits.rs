@@ -36,7 +36,9 @@ pub fn run(arguments: &Logits) -> Result<()> {
     })?;
     let (mut logits, mut greedy) = (Map::new(), Vec::new());
     while !engine.is_idle() {
-        for event in engine.step() {
+        let events = engine.step();
+        engine.model().decoder().check()?;
+        for event in events {
             match event.kind {
                 EventKind::Logits { position, logits: row } => {
                     logits.insert((position + 1).to_string(), row.into());

@@ -38,6 +38,7 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
         sequences: size.sequences,
         threads: loading.threads.map(usize::from),
         store: keeps(source, loading).then(cache::packed_weights),
+        memory: loading.memory,
     };
     let runner = Runner::load(blueprint, source.checkpoint()?, &options, &mut |loaded| {
         bar.inc(loaded as u64);
@@ -62,7 +63,8 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
 const KEPT_BYTES_MIN: usize = 64 << 20;
 
 fn keeps(source: &Source, loading: &Loading) -> bool {
-    !loading.no_cache && source.weight_bytes().is_some_and(|bytes| bytes >= KEPT_BYTES_MIN)
+    let is_large = source.weight_bytes().is_some_and(|bytes| bytes >= KEPT_BYTES_MIN);
+    !loading.no_cache && (is_large || loading.memory.is_some())
 }
 
 /// An engine over a loaded model.

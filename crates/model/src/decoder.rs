@@ -3,8 +3,9 @@
 use crate::batch::{Batch, Logits};
 use crate::caches::Caches;
 use crate::ffn::Ffn;
+use crate::ffn::expert_cache::ExpertCache;
 use crate::linear::Linear;
-use crate::load::Kept;
+use crate::load::{ExpertsSeen, Kept};
 use crate::lookup::Lookup;
 use crate::mixer::Mixer;
 use crate::ngrams::Ngrams;
@@ -31,6 +32,7 @@ pub struct Decoder {
     pub(crate) rotations: Rotations,
     pub(crate) weight_bytes: usize,
     pub(crate) kept: Kept,
+    pub(crate) experts: ExpertsSeen,
 }
 
 /// A layer with its weights.
@@ -98,6 +100,15 @@ impl Decoder {
     /// Whether packed weights are kept for the next start.
     pub fn kept(&self) -> &Kept {
         &self.kept
+    }
+
+    /// Whether all passes so far had their weights; told once. Experts of a model larger than its
+    /// memory budget are read while it runs, and a disk may fail.
+    ///
+    /// # Errors
+    /// Says what could not be read: then the logits since the last question mean nothing.
+    pub fn check(&self) -> Result<(), baimo_weights::Error> {
+        self.experts.cache.get().and_then(ExpertCache::failure).map_or(Ok(()), Err)
     }
 
     /// Computes every row of the batch, writes its cache rows, and gives the wanted logits.

@@ -9,6 +9,7 @@ mod recurrent;
 mod supply;
 
 pub use kept::Kept;
+pub(crate) use supply::ExpertsSeen;
 
 use crate::decoder::{Block, Decoder, Layer, Shortcut, Sublayer};
 use crate::ffn::dense::{Dense, Plain};
@@ -43,6 +44,7 @@ struct Loader<'a, 'p> {
     rotations: Rotations,
     /// What layers may share.
     biases: Vec<(RelativeBias, Arc<Bias>)>,
+    experts: ExpertsSeen,
     /// The next state's number.
     state: usize,
     bytes: usize,
@@ -77,6 +79,7 @@ impl Loader<'_, '_> {
             rotations: self.rotations,
             weight_bytes: self.bytes,
             kept: Kept::No,
+            experts: self.experts,
         })
     }
 
@@ -220,6 +223,7 @@ impl Loader<'_, '_> {
                 gate: self.experts(&experts.gate)?,
                 up: self.experts(&experts.up)?,
                 down: self.experts(&experts.down)?,
+                within: self.within(experts.gate.shape[0]),
                 shared: match &experts.shared {
                     None => None,
                     Some(shared) => Some(Shared {

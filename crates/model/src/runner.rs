@@ -22,6 +22,9 @@ pub struct Options {
     pub threads: Option<usize>,
     /// Where packed weights are kept between starts; they are packed at each start where absent.
     pub store: Option<Store>,
+    /// Bytes that weights and caches may have in memory; experts beyond that are read as they are
+    /// chosen, which needs a store. All of a model is in memory where absent.
+    pub memory: Option<usize>,
 }
 
 /// A decoder, the caches it writes and the threads it runs on.

@@ -196,6 +196,7 @@ fn logits(path: &Path, weights: Target) -> (Vec<f32>, usize) {
         sequences: 1,
         threads: Some(2),
         store: None,
+        memory: None,
     };
     let mut loaded = 0;
     let mut progress = |numbers| loaded += numbers;

@@ -58,7 +58,7 @@ impl fmt::Display for Report {
 
 impl Report {
     /// A finding in `file` about `subject`.
-    pub(crate) fn new(
+    pub fn new(
         file: &Path,
         subject: impl Into<String>,
         found: impl Into<String>,
@@ -73,7 +73,8 @@ impl Report {
         }
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Report {
+    /// With what the reader may do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Report {
         self.hint = hint.into();
         self
     }
@@ -90,7 +91,8 @@ impl Report {
         Error::Missing(Box::new(self))
     }
 
-    pub(crate) fn mismatch(self) -> Error {
+    /// The error that parts do not fit together.
+    pub fn mismatch(self) -> Error {
         Error::Mismatch(Box::new(self))
     }
 

@@ -73,6 +73,53 @@ impl MappedFile {
         Ok(file)
     }
 
+    /// Asks the system to read `range`, without waiting for it.
+    pub fn begin(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        let _refused = self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+        #[cfg(not(unix))]
+        let _ = range;
+    }
+
+    /// Reads `range` and maps it into this process. Where the system has no such request (it is
+    /// Linux's, from 5.14 on), its pages come as they are touched.
+    ///
+    /// # Errors
+    /// If it cannot be read; touching it would then stop the process.
+    pub fn bring(&self, range: Range<usize>) -> std::io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            let advice = memmap2::Advice::PopulateRead;
+            match self.map.advise_range(advice, range.start, range.len()) {
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(()),
+                other => other,
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = range;
+            Ok(())
+        }
+    }
+
+    /// Lets whole pages of `range` leave memory, this process's and the system's, unlike
+    /// [`MappedFile::release`], after which the system may keep them.
+    pub fn send_away(&self, range: Range<usize>) {
+        #[cfg(target_os = "linux")]
+        {
+            let bytes = &self.map[range];
+            // SAFETY: the advice takes pages of a mapping that is alive and read-only; whoever
+            // touches them again finds the same bytes. What is no whole page at the ends, or
+            // refused, stays.
+            let _refused = unsafe {
+                let start = bytes.as_ptr().cast_mut().cast();
+                libc::madvise(start, bytes.len(), libc::MADV_PAGEOUT)
+            };
+        }
+        #[cfg(not(target_os = "linux"))]
+        self.release(range);
+    }
+
     /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path

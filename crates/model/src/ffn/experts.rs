@@ -2,6 +2,9 @@
 //! of the FFN that every token meets in the same regions.
 
 mod plan;
+mod within;
+
+pub(crate) use within::Within;
 
 use crate::ffn::Gating;
 use crate::ffn::dense::Dense;
@@ -29,6 +32,7 @@ pub struct Experts {
     /// Per expert `[hidden, width]`.
     pub(crate) down: Vec<Matrix>,
     pub(crate) shared: Option<Shared>,
+    pub(crate) within: Within,
 }
 
 /// The FFN that every token meets besides.
@@ -42,8 +46,10 @@ impl Experts {
         let hidden = self.down[0].rows();
         let (logits, gates) = self.logits(kernels, x);
         let plan = Plan::new(kernels, self, &logits);
-        let (inner, common) = self.up(kernels, x, &plan);
-        let (outputs, common) = self.down(kernels, &plan, &inner, common.as_deref());
+        let (outputs, common) = match self.within.cache.get() {
+            None => self.meet(kernels, x, &plan),
+            Some(cache) => (self.meet_in_rounds(kernels, x, &plan, cache), None),
+        };
         let common =
             common.or_else(|| self.shared.as_ref().map(|shared| shared.dense.forward(kernels, x)));
         let mut out = common.unwrap_or_else(|| kernels.zeros(x.len()));
@@ -54,6 +60,12 @@ impl Experts {
             }
         });
         out
+    }
+
+    /// Every expert's output for its tokens, and the shared FFN's where it is computed beside them.
+    fn meet(&self, kernels: &Kernels, x: &[f32], plan: &Plan) -> (Floats, Option<Floats>) {
+        let (inner, common) = self.up(kernels, x, plan);
+        self.down(kernels, plan, &inner, common.as_deref())
     }
 
     /// Of each row, a number for each expert, and that of the shared FFN's gate.
@@ -84,7 +96,7 @@ impl Experts {
     fn up(&self, kernels: &Kernels, x: &[f32], plan: &Plan) -> (Floats, Option<Floats>) {
         let [gate, up] = [&self.gate[0], &self.up[0]];
         let (width, hidden) = (up.rows(), up.columns());
-        let beside = self.beside();
+        let beside = self.beside().filter(|_| plan.is_whole());
         let common = beside.map(|(dense, _)| &dense.up.weight);
         let input = Activations::new(kernels, x, hidden, [gate, up].into_iter().chain(common));
         let mut shared = common.map(|up| kernels.floats(input.rows() * up.rows()));

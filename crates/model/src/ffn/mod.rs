@@ -1,6 +1,7 @@
 //! Blocks that transform each position alone, with their weights.
 
 pub mod dense;
+pub mod expert_cache;
 pub mod experts;
 pub mod router;
 

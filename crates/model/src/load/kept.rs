@@ -1,14 +1,18 @@
 //! Loading by way of packed weights that are kept between starts.
 
-use super::supply::{Place, Supply};
+use super::supply::{ExpertsSeen, Place, Supply};
 use super::{Loader, Progress};
+use crate::PAGE_POSITIONS;
+use crate::caches::Caches;
 use crate::decoder::Decoder;
+use crate::ffn::expert_cache::ExpertCache;
 use crate::rope::Rotations;
 use crate::runner::Options;
 use baimo_blueprint::Blueprint;
 use baimo_kernels::Kernels;
 use baimo_weights::store::{Keeping, Key, PackedFile};
-use baimo_weights::{Checkpoint, Claims, Error, Store, Target};
+use baimo_weights::{Checkpoint, Claims, Error, Report, Store, Target};
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// What became of packed weights.
@@ -60,25 +64,70 @@ impl Decoder {
     ) -> Result<Decoder, Error> {
         blueprint.check();
         let load = Load { blueprint, checkpoint, target: options.weights, kernels };
-        let Some(store) = &options.store else { return load.to_memory(progress) };
+        let Some(store) = &options.store else {
+            return match options.memory {
+                None => load.to_memory(progress),
+                Some(_) => Err(budget_needs_a_file(checkpoint)),
+            };
+        };
         let key = store.key(checkpoint, &format!("{} {blueprint:?}", options.weights.name()))?;
         if let Some(file) = store.open(&key)
             && let Ok(decoder) = load.of_file(&file)
         {
             let kept = Kept::Found { path: file.path().to_owned(), bytes: file.bytes() };
+            hold_to_budget(&decoder, &file, options)?;
             return Ok(Decoder { kept, ..decoder });
         }
         match load.to_file(store, &key, progress) {
             Ok((file, keeping)) => {
                 let kept = Kept::Written { bytes: file.bytes(), keeping };
-                Ok(Decoder { kept, ..load.of_file(&file)? })
+                let decoder = load.of_file(&file)?;
+                hold_to_budget(&decoder, &file, options)?;
+                Ok(Decoder { kept, ..decoder })
             }
             Err(Failure::Checkpoint(error)) => Err(error),
+            Err(Failure::Store(error)) if options.memory.is_some() => Err(error),
             Err(Failure::Store(error)) => {
                 Ok(Decoder { kept: Kept::Failed(error), ..load.to_memory(progress)? })
             }
         }
     }
+}
+
+fn budget_needs_a_file(checkpoint: &Checkpoint) -> Error {
+    let found = "no file of packed weights";
+    let wanted = "one that experts can be read from";
+    Report::new(checkpoint.path(), "memory budget", found, wanted).mismatch()
+}
+
+/// Lets the decoder have of its experts what the budget leaves beside all else that is in memory:
+/// the other weights and the caches.
+fn hold_to_budget(decoder: &Decoder, file: &PackedFile, options: &Options) -> Result<(), Error> {
+    let Some(budget) = options.memory else { return Ok(()) };
+    let parts = &decoder.experts.parts;
+    let experts: usize = parts.iter().flatten().flatten().map(Range::len).sum();
+    let blueprint = &decoder.blueprint;
+    let pages = options.positions.div_ceil(PAGE_POSITIONS);
+    let caches = pages.saturating_mul(Caches::bytes_per_page(blueprint, options.cache));
+    let slots = options.sequences.saturating_mul(Caches::bytes_per_slot(blueprint));
+    let beside = (file.bytes() - experts).saturating_add(caches).saturating_add(slots);
+    if beside.saturating_add(experts) <= budget {
+        return Ok(());
+    }
+    let least = beside.saturating_add(ExpertCache::budget_min(parts));
+    let pages = Box::new(file.pages());
+    let cache = match experts {
+        0 => None,
+        _ => ExpertCache::new(pages, parts.clone(), budget.saturating_sub(beside)),
+    };
+    let Some(cache) = cache else {
+        let wanted = format!("at least {least}: weights beside experts, caches and two experts");
+        let report = Report::new(file.path(), "memory budget", format!("{budget} bytes"), wanted);
+        return Err(report.hint("a shorter --context takes less").mismatch());
+    };
+    let set = decoder.experts.cache.set(cache);
+    assert!(set.is_ok(), "a decoder is held to its budget once");
+    Ok(())
 }
 
 /// What is loaded.
@@ -125,6 +174,7 @@ impl<'a> Load<'a> {
             progress,
             rotations: Rotations::of(self.blueprint),
             biases: Vec::new(),
+            experts: ExpertsSeen::default(),
             state: 0,
             bytes: 0,
         };

@@ -1,11 +1,13 @@
 //! Where a load takes its tensors from: a checkpoint, or what an earlier load made of it.
 
 use super::Loader;
+use crate::ffn::expert_cache::{ExpertCache, Parts};
+use crate::ffn::experts::Within;
 use baimo_blueprint::{Blueprint, Tensor};
 use baimo_kernels::matmul::{BlockScales, Matrix, MatrixBuilder, ROWS_TOGETHER, pack_tiles};
 use baimo_weights::store::{PackedReader, PackedWriter};
 use baimo_weights::{Claims, Error, Role, RowSource, Target};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Where tensors come from.
 pub(super) enum Supply<'a> {
@@ -28,6 +30,15 @@ pub(super) enum Place<'a> {
 enum Sink<'a> {
     Memory(MatrixBuilder),
     File(&'a mut PackedWriter),
+}
+
+/// The experts of a model, as far as a load has come.
+#[derive(Default)]
+pub(crate) struct ExpertsSeen {
+    /// Of each layer with experts, where each of them lies in the file of packed weights.
+    pub parts: Vec<Vec<Parts>>,
+    /// What layers look into: set where not all experts may be in memory.
+    pub cache: Arc<OnceLock<ExpertCache>>,
 }
 
 impl Supply<'_> {
@@ -79,6 +90,20 @@ impl<'a> Loader<'a, '_> {
             self.take(tensor, Some(expert), shape, Role::Linear, source)
         };
         (0..tensor.shape[0]).map(expert).collect()
+    }
+
+    /// What a layer whose gates, ups and downs of `count` experts were just taken needs to meet
+    /// them within a budget.
+    pub(super) fn within(&mut self, count: usize) -> Within {
+        let layer = self.experts.parts.len();
+        if let Supply::Kept(reader) = &self.supply {
+            let ranges = reader.ranges_since(reader.position() - 3 * count);
+            let of_expert =
+                |expert: usize| (0..3).map(|part| ranges[part * count + expert].clone()).collect();
+            let parts = (0..count).map(of_expert);
+            self.experts.parts.push(parts.collect());
+        }
+        Within { cache: self.experts.cache.clone(), layer }
     }
 
     /// A matrix for each head of a folded `[heads, outputs, inputs]`.

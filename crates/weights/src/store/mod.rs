@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
-pub use read::{PackedFile, PackedReader};
+pub use read::{PackedFile, PackedReader, Pages};
 pub use write::{Keeping, PackedWriter};
 
 /// The first bytes of a file.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,6 +56,11 @@ impl PackedFile {
         self.map.bytes().len()
     }
 
+    /// Its bytes, to bring and to send away.
+    pub fn pages(&self) -> Pages {
+        Pages(self.map.clone())
+    }
+
     /// Reads it from the first tensor on.
     pub fn reader(&self) -> PackedReader<'_> {
         PackedReader { file: self, next: 0 }
@@ -75,6 +81,31 @@ impl PackedFile {
             values: self.floats(scales.at, scales.bytes),
         });
         Matrix::packed(format, [entry.rows, entry.columns], bytes, scales.as_ref())
+    }
+}
+
+/// The bytes of a file, to be brought into memory and sent away.
+#[derive(Clone, Debug)]
+pub struct Pages(Arc<MappedFile>);
+
+impl Pages {
+    /// Begins to read `range`.
+    pub fn begin(&self, range: Range<usize>) {
+        self.0.begin(range);
+    }
+
+    /// Returns when `range` is in memory.
+    ///
+    /// # Errors
+    /// If it cannot be read: the disk is at fault, or the file was cut.
+    pub fn bring(&self, range: Range<usize>) -> Result<(), Error> {
+        let failed = |source| Error::Io { file: self.0.path().into(), action: "read", source };
+        self.0.bring(range).map_err(failed)
+    }
+
+    /// Lets `range` leave memory.
+    pub fn send_away(&self, range: Range<usize>) {
+        self.0.send_away(range);
     }
 }
 
@@ -106,6 +137,17 @@ impl<'a> PackedReader<'a> {
         let fits = [entry.rows, entry.columns] == shape;
         let matrix = if fits { self.file.matrix(entry) } else { None };
         matrix.ok_or_else(|| self.other(name))
+    }
+
+    /// How many tensors were given.
+    pub fn position(&self) -> usize {
+        self.next
+    }
+
+    /// Where the bytes of tensors lie that were given since the `from`-th, in order.
+    pub fn ranges_since(&self, from: usize) -> Vec<Range<usize>> {
+        let given = &self.file.entries[from..self.next];
+        given.iter().map(|entry| entry.at..entry.at + entry.bytes).collect()
     }
 
     /// Ends the reading.

@@ -83,6 +83,29 @@ impl Plan {
         Plan { choices, active, places: (0..next as u32).collect(), rows, runs }
     }
 
+    /// Of the experts that meet any token, those at `which`, without what the tokens chose.
+    pub fn part(&self, which: Range<usize>) -> Plan {
+        let runs = &self.runs[which];
+        let (start, end) = match runs {
+            [] => (0, 0),
+            [(_, first), ..] => (first.start, runs[runs.len() - 1].1.end),
+        };
+        let rows = &self.rows[start..end];
+        let runs = runs.iter().map(|(expert, run)| (*expert, run.start - start..run.end - start));
+        let places = (0..rows.len() as u32).collect();
+        Plan { choices: Vec::new(), active: 0, rows: rows.to_vec(), places, runs: runs.collect() }
+    }
+
+    /// Whether it is not a part of another.
+    pub fn is_whole(&self) -> bool {
+        self.active > 0
+    }
+
+    /// The experts that meet any token.
+    pub fn experts(&self) -> impl Iterator<Item = usize> {
+        self.runs.iter().map(|(expert, _)| *expert)
+    }
+
     /// How many times a token meets an expert.
     pub fn places(&self) -> usize {
         self.places.len()

@@ -67,6 +67,7 @@ fn experts(format: Format) -> Experts {
             },
             gate: Some(linear(6, Format::F32, 1, HIDDEN)),
         }),
+        within: Within::default(),
     }
 }
 
