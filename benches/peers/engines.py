@@ -204,9 +204,11 @@ def engines(options):
     found = {"baimo": Baimo(options.baimo, options.threads, options.isa)}
     if options.llama:
         found["llama.cpp"] = Llama(options.llama, options.threads)
-    if options.ik:
+    few = {"RAYON_NUM_THREADS": str(options.threads), "THREADS": str(options.threads)}
+    if options.ik and pathlib.Path(options.ik).is_file():
+        found["ik_llama.cpp"] = Printer([options.ik, HERE / "ik.py"], few)
+    elif options.ik:
         found["ik_llama.cpp"] = Llama(options.ik, options.threads, ik_flags)
-    few = {"RAYON_NUM_THREADS": str(options.threads)}
     if options.mistral:
         found["mistral.rs"] = Printer([options.mistral, HERE / "mistral.py"], few)
     if options.candle:
