@@ -103,7 +103,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path, nargs="?")
     parser.add_argument("--baimo")
     parser.add_argument("--llama", help="the folder of llama-bench, -batched-bench, -completion")
-    parser.add_argument("--ik", help="the same of ik_llama.cpp, or a Python with ik-llama-cpp-python")
+    parser.add_argument("--ik", help="the same of ik_llama.cpp, or a Python that has its wheel")
     parser.add_argument("--mistral", help="a Python that has mistralrs")
     parser.add_argument("--candle", help="a program, see engines.Printer")
     parser.add_argument("--results", type=pathlib.Path, default="results.jsonl")

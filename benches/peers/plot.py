@@ -34,7 +34,8 @@ text { font: 12px system-ui, sans-serif; fill: #333 }
 def against(rounds, engine, metric):
     """The median multiple of llama.cpp's rate, where both were measured."""
     found = []
-    for turn in rounds.values():
+    quick = [turn for turn in rounds.values() if all(record["quick"] for record in turn.values())]
+    for turn in quick or rounds.values():
         if engine not in turn or "llama.cpp" not in turn:
             continue
         ours, theirs = (turn[name]["rates"].get(metric) for name in (engine, "llama.cpp"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turns results of compare.py into the table and the plot that README shows.
 
-    python benches/peers/report.py FILE.jsonl... [--readme README.md] [--plot FILE.svg]
+    python benches/peers/report.py FILE.jsonl... [--readme README.md] [--plot FILE.svg] [--note X]
 
 Without --readme the table is printed. The block between `<!-- speed:begin -->` and
 `<!-- speed:end -->` is replaced. Several files are of this machine; runs with --isa are a table of
@@ -82,9 +82,8 @@ def section(isa, found):
     yield from table(rows.values(found))
 
 
-def report(paths, image):
+def report(by_isa, image, notes):
     """The lines between the marks."""
-    by_isa = rows.load(paths)
     if image:
         yield f"![Ratios to llama.cpp]({image})"
         yield ""
@@ -101,6 +100,7 @@ def report(paths, image):
     yield "A ratio is the median over rounds of baimo's speed by the other's in the same round (of"
     yield "seconds and of memory less is better); *must* and *aim* were set before measuring."
     yield "Repeat it with `benches/peers/compare.py`."
+    yield from notes
 
 
 def splice(readme, lines):
@@ -115,6 +115,7 @@ def main():
     parser.add_argument("results", type=pathlib.Path, nargs="+")
     parser.add_argument("--readme", type=pathlib.Path)
     parser.add_argument("--plot", type=pathlib.Path)
+    parser.add_argument("--note", action="append", default=[], help="a line below, as of builds")
     options = parser.parse_args()
     found = rows.load(options.results)
     image = None
@@ -122,7 +123,7 @@ def main():
         options.plot.write_text(plot.draw(found.get("native") or next(iter(found.values()))))
         base = options.readme.parent.resolve() if options.readme else pathlib.Path.cwd()
         image = os.path.relpath(options.plot.resolve(), base)
-    lines = list(report(options.results, image))
+    lines = list(report(found, image, options.note))
     if options.readme:
         splice(options.readme, lines)
     else:
