@@ -60,10 +60,12 @@ pub(crate) struct Int8Block {
     pub scale: f32,
     /// The sums of codes 0..16 and 16..32.
     pub sums: [i16; 2],
+    /// `scale` times the sum of all codes: what a minimum that all weights share is multiplied by.
+    pub share: f32,
 }
 
 impl Int8Block {
-    const ZERO: Int8Block = Int8Block { codes: [0; BLOCK], scale: 0.0, sums: [0; 2] };
+    const ZERO: Int8Block = Int8Block { codes: [0; BLOCK], scale: 0.0, sums: [0; 2], share: 0.0 };
 
     /// Codes `4v..4v + 4`, the first lowest.
     ///
@@ -81,6 +83,18 @@ impl Int8Block {
     pub(super) fn sum(&self, part: usize, parts: usize) -> i32 {
         let [low, high] = self.sums.map(i32::from);
         if parts == 1 { low + high } else { [low, high][part] }
+    }
+
+    /// `scale` times the same sum.
+    #[inline]
+    pub(super) fn share(&self, part: usize, parts: usize) -> f32 {
+        if parts == 1 { self.share } else { self.scale * self.sum(part, parts) as f32 }
+    }
+
+    /// Writes the share of the sums and the scale that are there.
+    #[inline]
+    pub(super) fn set_share(&mut self) {
+        self.share = self.scale * self.sum(0, 1) as f32;
     }
 }
 

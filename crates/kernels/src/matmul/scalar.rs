@@ -19,6 +19,7 @@ pub(super) fn to_int8(floats: &[f32], out: &mut [Int8Block]) {
         for (sum, codes) in out.sums.iter_mut().zip(out.codes.as_chunks::<16>().0) {
             *sum = codes.iter().copied().map(i16::from).sum();
         }
+        out.set_share();
     }
 }
 

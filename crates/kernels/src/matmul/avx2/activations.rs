@@ -20,6 +20,7 @@ pub(crate) fn to_int8(floats: &[f32], out: &mut [Int8Block]) {
         // SAFETY: the thirty-two bytes of `codes`.
         unsafe { _mm256_storeu_si256(out.codes.as_mut_ptr().cast(), codes) };
         out.sums = [horizontal_sum(first), horizontal_sum(second)];
+        out.set_share();
     }
 }
 

@@ -121,7 +121,7 @@ unsafe fn dot<const F: usize, const T: usize, const N: usize>(
         let totals = unsafe { totals::<F, T, N>(range, weights, part, input) };
         for row in 0..N {
             let scale = _mm512_set1_ps(input[row].scale);
-            let share = _mm512_set1_ps(input[row].scale * input[row].sum(part, parts) as f32);
+            let share = _mm512_set1_ps(input[row].share(part, parts));
             for tile in 0..T {
                 let sum = &mut sums[tile][row];
                 let scale = _mm512_mul_ps(scale, weights[tile].scale[part]);
