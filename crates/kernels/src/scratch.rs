@@ -55,6 +55,12 @@ impl<T> Lent<T> {
     }
 }
 
+impl<T> Default for Lent<T> {
+    fn default() -> Lent<T> {
+        Lent::from(Vec::new())
+    }
+}
+
 impl<T> From<Vec<T>> for Lent<T> {
     fn from(elements: Vec<T>) -> Lent<T> {
         Lent { len: elements.len(), elements, home: None }

@@ -28,6 +28,8 @@ pub use matrix::{
     BlockScales, LAYOUT_VERSION, Matrix, MatrixBuilder, ROWS_TOGETHER, pack_tiles, packed_bytes,
 };
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -76,6 +78,10 @@ pub fn products(kernels: &Kernels, list: &mut [Product]) {
 
 /// Input rows computed together: enough to use an unpacked tile often, few enough to stay in cache.
 const ROWS_AT_ONCE: usize = 128;
+
+/// Floats of a cache line.
+#[cfg(target_arch = "x86_64")]
+const LINE_FLOATS: usize = 16;
 
 /// Takes the sums of some tiles: the first's number, then for each of the rows the lanes of all.
 type Store<'a, const LANES: usize> = &'a dyn Fn(usize, &[[f32; LANES]]);
@@ -146,13 +152,16 @@ impl<'a> Job<'a> {
     ) {
         let (isa, weights, input) = (kernels.isa, self.weights, self.input);
         let out = first..first + rows.len();
-        let Some(gate) = &self.gate else {
-            let store: Store<LANES> = &|tile, sums| self.output.store(out.clone(), tile, sums);
-            return tiles(isa, weights, range, input, rows, store);
-        };
-        let gates = RefCell::new(kernels.floats(GATED_TILES * rows.len() * LANES));
-        for first in range.clone().step_by(GATED_TILES) {
-            let group = first..range.end.min(first + GATED_TILES);
+        let gates = self.gate.map(|_| kernels.floats(TILES_AT_ONCE * rows.len() * LANES));
+        let gates = RefCell::new(gates.unwrap_or_default());
+        for first in range.clone().step_by(TILES_AT_ONCE) {
+            let group = first..range.end.min(first + TILES_AT_ONCE);
+            self.output.expect::<LANES>(out.clone(), group.clone());
+            let Some(gate) = &self.gate else {
+                let store: Store<LANES> = &|tile, sums| self.output.store(out.clone(), tile, sums);
+                tiles(isa, weights, group, input, rows, store);
+                continue;
+            };
             let place = |tile: usize, count: usize| {
                 let start = (tile - first) * rows.len() * LANES;
                 start..start + count * LANES
@@ -169,8 +178,9 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Tiles whose gates are kept until what they gate is there: as many as any kernel takes at once.
-const GATED_TILES: usize = 12;
+/// Tiles whose outputs are asked for at once, and whose gates are kept until what they gate is
+/// there: a multiple of what any kernel takes together.
+const TILES_AT_ONCE: usize = 12;
 
 fn quantized(
     isa: Isa,
@@ -235,6 +245,20 @@ impl<'a> Output<'a> {
     fn new(buffer: &'a mut [f32], width: usize) -> Output<'a> {
         let (start, len) = (buffer.as_mut_ptr(), buffer.len());
         Output { start, len, width, _borrow: std::marker::PhantomData }
+    }
+
+    /// Asks for the cache lines that `store` will write: the columns of `tiles` in `rows`. They come
+    /// while the sums are made; a store would wait for each.
+    fn expect<const LANES: usize>(&self, rows: Range<usize>, tiles: Range<usize>) {
+        #[cfg(target_arch = "x86_64")]
+        for row in rows {
+            let columns = tiles.start * LANES..self.width.min(tiles.end * LANES);
+            for column in columns.step_by(LINE_FLOATS) {
+                let line = self.start.wrapping_add(row * self.width + column);
+                // SAFETY: a prefetch has no effect that a program could see, at any address.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.cast()) };
+            }
+        }
     }
 
     /// Writes the columns of some tiles, the first of which is `tile`, in `rows`; `sums` has the
