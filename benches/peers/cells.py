@@ -4,7 +4,7 @@ import dataclasses
 import multiprocessing
 import os
 
-from engines import Failed, Memory, Test
+from engines import Disk, Failed, Memory, Test, disk_rate
 
 PROMPT, GENERATE = 512, 64
 DEEP, FAR, LONG = 4096, 8192, 100_000
@@ -47,6 +47,7 @@ CELLS = [
     Cell("growth", "dense-q8_0", (), rounds=1),
     Cell("growth", "hybrid-q8_0", (), rounds=1),
     Cell("long", "hybrid-q8_0", (), rounds=3),
+    Cell("budget", "moe-q8_0", (), rounds=1),
 ]
 
 
@@ -85,6 +86,17 @@ def long(engine, model):
     return {**rates, "kv_bytes": engine.show(model)["cache_bytes_per_token"]}
 
 
+def budget(engine, model):
+    """The same tokens from a third of the model's memory. A first run packs the experts."""
+    wanted, _ = engine.greedy(model, 16)
+    third = model.stat().st_size // 3
+    engine.greedy(model, 1, third)
+    disk = Disk()
+    found, seconds = engine.greedy(model, 16, third, watch=disk)
+    rates = {"equal": float(found == wanted), "seconds": seconds}
+    return {**rates, "read_bytes": disk.bytes, "disk": disk_rate(model)}
+
+
 def spin(core):
     os.sched_setaffinity(0, {core})
     while True:
@@ -112,7 +124,7 @@ def busy(engine, model):
 
 
 KINDS = {
-    kind.__name__: kind for kind in (speed, depth, batch, growth, start, long, busy)
+    kind.__name__: kind for kind in (speed, depth, batch, growth, start, long, busy, budget)
 }
 
 

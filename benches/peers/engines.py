@@ -7,6 +7,7 @@ answers of eight sequences, all tokens together.
 
 import dataclasses
 import json
+import mmap
 import os
 import pathlib
 import statistics
@@ -48,6 +49,39 @@ def run(command, environment=None, timeout=TIMEOUT, watch=None):
     if process.returncode != 0:
         raise Failed(f"{command}: {error.decode(errors='replace')[-400:]}")
     return out.decode(errors="replace"), seconds
+
+
+class Disk:
+    """Bytes that a process had the disk read."""
+
+    def __init__(self):
+        self.bytes = 0
+
+    def __call__(self, process):
+        while process.poll() is None:
+            try:
+                counters = pathlib.Path(f"/proc/{process.pid}/io").read_text()
+            except OSError:
+                return
+            read = [line for line in counters.splitlines() if line.startswith("read_bytes")]
+            self.bytes = max([self.bytes, *(int(line.split()[1]) for line in read)])
+            time.sleep(0.02)
+
+
+def disk_rate(path, size=1 << 29):
+    """Bytes a second that the disk gives of a file, past the page cache."""
+    buffer = mmap.mmap(-1, 1 << 23)
+    file = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        start, read = time.perf_counter(), 0
+        while read < size:
+            count = os.readv(file, [buffer])
+            if count == 0:
+                break
+            read += count
+        return read / (time.perf_counter() - start)
+    finally:
+        os.close(file)
 
 
 class Memory:
@@ -124,6 +158,13 @@ class Baimo:
         words = [self.path, "run", model, WHITE, "--raw", "--max-tokens", 1, "--temperature", 0]
         words += ["-t", self.threads, "--context", 512]
         return {"seconds": run(words, self.environment)[1]}
+
+    def greedy(self, model, count, memory=None, watch=None):
+        """The likeliest tokens after some others, and seconds of the whole process."""
+        words = [self.path, "logits", model, "--ids", "1,2,3,4,5,6,7,8", "--greedy", count]
+        words += ["--memory", memory] if memory else []
+        out, seconds = run([*words, "-t", self.threads], self.environment, watch=watch)
+        return json.loads(out)["greedy"], seconds
 
     def show(self, model):
         return json.loads(run([self.path, "show", model, "--json"])[0])

@@ -89,6 +89,11 @@ def far(ours, theirs, machine):
     return extra * machine["read"] / (LONG * ours["kv_bytes"]), extra * 1e3, None
 
 
+def over_disk(ours, theirs, machine):
+    needed = ours["read_bytes"] / ours["disk"]
+    return ours["seconds"] / needed, ours["seconds"], needed
+
+
 KINDS = {"q8_0": "q8_0", "q4_0": "q4_0", "q4_k_m": "q4_K_M", "bf16": "bf16"}
 
 
@@ -125,6 +130,10 @@ def figures():
         yield Figure(title, f"growth/{file}-q8_0", grown, must, aim)
     title = f"hybrid at depth {LONG}: extra ms a token, over reading its keys and values"
     yield Figure(title, "long/hybrid-q8_0", far, 1.4, 1.15, less=True)
+    title = "a third of the memory of a MoE model: tokens equal"
+    yield Figure(title, "budget/moe-q8_0", alone("equal"), 1, None)
+    title = "the same: its seconds, over what the disk needs for the bytes read"
+    yield Figure(title, "budget/moe-q8_0", over_disk, None, 1.5, less=True)
     start = alone("seconds")
     yield Figure("second start, s", "start/dense-q8_0", start, 0.5, 0.3, llama, less=True)
     memory = ratio("anonymous_bytes")
