@@ -247,8 +247,8 @@ impl<'a> Output<'a> {
         Output { start, len, width, _borrow: std::marker::PhantomData }
     }
 
-    /// Asks for the cache lines that `store` will write: the columns of `tiles` in `rows`. They come
-    /// while the sums are made; a store would wait for each.
+    /// Asks for the cache lines that `store` will write: the columns of `tiles` in `rows`. They
+    /// come while the sums are made; a store would wait for each.
     fn expect<const LANES: usize>(&self, rows: Range<usize>, tiles: Range<usize>) {
         #[cfg(target_arch = "x86_64")]
         for row in rows {
