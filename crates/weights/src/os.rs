@@ -158,6 +158,29 @@ unsafe impl StableBytes for MappedFile {
     }
 }
 
+/// Bytes that may still be written to the file system of `folder`, or `None` where the system does
+/// not tell (elsewhere than on Linux).
+#[cfg(target_os = "linux")]
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
+    let mut answer = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path is a string that ends in zero, and there is room for one answer.
+    let answer = unsafe {
+        match libc::statvfs(path.as_ptr(), answer.as_mut_ptr()) {
+            0 => answer.assume_init(),
+            _ => return None,
+        }
+    };
+    Some(answer.f_bavail.saturating_mul(answer.f_frsize))
+}
+
+/// Bytes that may still be written to the file system of `folder`: not known here.
+#[cfg(not(target_os = "linux"))]
+pub fn free_bytes(_: &Path) -> Option<u64> {
+    None
+}
+
 /// Bytes of this process that are in memory now, or `None` where the system does not tell
 /// (elsewhere than on Linux).
 pub fn resident_bytes() -> Option<u64> {

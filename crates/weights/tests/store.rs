@@ -36,7 +36,7 @@ fn scales() -> BlockScales {
 
 /// A vector, a quantized matrix and one with outer scales.
 fn write(store: &Store, key: &Key) {
-    let mut writer = store.begin(key).unwrap();
+    let mut writer = store.begin(key, 0).unwrap();
     writer.floats("norm", &[1.0, -2.0, 3.0]).unwrap();
     writer.matrix("q8", Format::Q8_0, SHAPE, None).unwrap();
     let bytes = tiles(Format::Q8_0);
@@ -107,10 +107,10 @@ fn a_writer_that_ends_early_leaves_nothing_and_one_that_died_is_cleaned_up_after
         let entries = std::fs::read_dir(store.folder()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
     };
-    drop(store.begin(&key).unwrap());
+    drop(store.begin(&key, 0).unwrap());
     assert!(names().is_empty(), "{:?}", names());
     std::fs::write(store.folder().join("0123.99-0.part"), "of a process that died").unwrap();
-    let living = store.begin(&key).unwrap();
+    let living = store.begin(&key, 0).unwrap();
     // Another's file is not touched while it is being written.
     write(&store, &key);
     assert_eq!(names().len(), 2, "{:?}", names());
@@ -126,8 +126,19 @@ fn a_folder_that_cannot_be_written_is_an_error_with_its_name() {
     std::fs::write(&file, "").unwrap();
     let store = Store::new(file.join("kept"));
     let key = store.key(&checkpoint(folder.path(), 1), "").unwrap();
-    let error = store.begin(&key).err().expect("a file is no folder").to_string();
+    let error = store.begin(&key, 0).err().expect("a file is no folder").to_string();
     assert!(error.contains("kept"), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn weights_that_would_fill_the_disk_are_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path().join("kept"));
+    let key = store.key(&checkpoint(folder.path(), 1), "").unwrap();
+    let error = store.begin(&key, usize::MAX / 2).err().expect("no disk is so large").to_string();
+    assert!(error.contains("free on the disk"), "{error}");
+    assert_eq!(store.bytes(), Some(0));
 }
 
 #[test]
@@ -148,7 +159,7 @@ fn a_file_of_an_older_version_is_deleted_and_any_other_left_alone() {
     };
     let (older, newer) = (with(b'0', "older.packed"), with(b'9', "newer.packed"));
     std::fs::write(store.folder().join("foreign.packed"), "what is this").unwrap();
-    drop(store.begin(&key).unwrap());
+    drop(store.begin(&key, 0).unwrap());
     assert!(!older.exists() && newer.exists());
     assert!(store.folder().join("foreign.packed").exists() && store.open(&key).is_some());
 }

@@ -150,7 +150,9 @@ impl<'a> Load<'a> {
         key: &Key,
         progress: Progress,
     ) -> Result<(PackedFile, Keeping), Failure> {
-        let mut writer = store.begin(key).map_err(Failure::Store)?;
+        // As they are stored: what `weights` makes of them is seldom larger.
+        let bytes = self.checkpoint.tensors().map(|tensor| tensor.range.len()).sum();
+        let mut writer = store.begin(key, bytes).map_err(Failure::Store)?;
         // This decoder has no rows; the one that runs comes from the file.
         match self.run(self.made(Place::File(&mut writer)), progress) {
             Ok(_) => writer.finish().map_err(Failure::Store),

@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
-use crate::error::Error;
+use crate::error::{Error, Report};
+use crate::os;
 
 pub use read::{PackedFile, PackedReader, Pages};
 pub use write::{Keeping, PackedWriter};
@@ -110,18 +111,26 @@ impl Store {
         PackedFile::open(&self.path(key), key).ok()
     }
 
-    /// Begins the file of that key. Files that no version but an older one made are deleted, and
-    /// what writers that died left.
+    /// Begins the file of that key, which will have about `bytes`. Files that no version but an
+    /// older one made are deleted, and what writers that died left.
     ///
     /// # Errors
-    /// If the folder cannot be made or written to.
-    pub fn begin(&self, key: &Key) -> Result<PackedWriter, Error> {
+    /// If the folder cannot be made or written to, or less than as much again would stay free on
+    /// the disk: a cache should not take the last of it.
+    pub fn begin(&self, key: &Key, bytes: usize) -> Result<PackedWriter, Error> {
         std::fs::create_dir_all(&self.folder).map_err(|source| Error::Io {
             file: self.folder.clone(),
             action: "make",
             source,
         })?;
         write::tidy(&self.folder);
+        let wanted = (bytes as u64).saturating_mul(2);
+        if let Some(free) = os::free_bytes(&self.folder).filter(|free| *free < wanted) {
+            let found = format!("{free} bytes");
+            let wanted = format!("{wanted}: the packed weights and as much to spare");
+            let report = Report::new(&self.folder, "free on the disk", found, wanted);
+            return Err(report.hint("delete files there that you do not need").mismatch());
+        }
         PackedWriter::create(&self.path(key), key)
     }
 
