@@ -1,12 +1,16 @@
 //! Attention of one layer, 16 query and 8 key heads of 128 in half precision, and of a latent
-//! layer, compared with a plain read of as much memory.
+//! layer, compared with a plain read of as much memory. Run with
+//! `cargo bench -p baimo-kernels --bench attention`; after the rest, or alone with `-- shares`,
+//! comes a table of shares of what the machine gives.
 
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::{
     Attention, AttentionSpan, KvElement, KvLayout, KvStore, PAGE, attention,
 };
+use baimo_kernels::limits::{Memory, Operations};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use std::time::Instant;
 
 const GROUPED: KvLayout =
     KvLayout { kv_heads: 8, k_dim: 128, v_dim: 128, latent: false, element: KvElement::F16 };
@@ -18,7 +22,42 @@ const HEADS: usize = 16;
 const LAYERS: usize = 28;
 
 fn main() {
-    divan::main();
+    // Of the words that cargo passes, the ones that are no flags choose benchmarks.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let chosen: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    if chosen != ["shares"] {
+        divan::main();
+    }
+    if words.iter().any(|word| word == "--bench") && (chosen.is_empty() || chosen == ["shares"]) {
+        shares();
+    }
+}
+
+/// Prints what one thread reaches, as a share of its limits of the same minute: one row of a pure
+/// read, more of products in registers. What is masked is not counted.
+fn shares() {
+    let kernels = Kernels::new(1);
+    let memory = Memory::new(&kernels, 400 << 20);
+    println!("\none thread, {}", kernels.isa.name());
+    for (name, layout) in [("grouped", GROUPED), ("latent", LATENT)] {
+        for (positions, rows) in [(4096, 1), (512, 512), (2048, 512), (8192, 128)] {
+            let layers = layers(&kernels, layout, if rows == 1 { LAYERS } else { 1 }, positions);
+            let work = Work::new(layout, layers.len(), positions, rows);
+            let seconds = || {
+                let start = Instant::now();
+                work.run(&kernels, &layers);
+                start.elapsed().as_secs_f64()
+            };
+            seconds();
+            let seconds = (0..5).map(|_| seconds()).fold(f64::MAX, f64::min);
+            let float = Operations::measure(&kernels).float;
+            let rate = work.operations as f64 / seconds;
+            print!("{name:>8} {rows:>4} rows of {positions:>4}: {:>6.1} GFLOP/s", rate / 1e9);
+            print!(" ({:>3.0} %)", 100.0 * rate / float);
+            let (rate, read) = (work.bytes as f64 / seconds, memory.read(&kernels));
+            println!(", {:>5.2} GB/s ({:>3.0} %)", rate / 1e9, 100.0 * rate / read);
+        }
+    }
 }
 
 fn numbers(len: usize) -> Vec<f32> {
@@ -39,27 +78,54 @@ fn layers(kernels: &Kernels, layout: KvLayout, count: usize, positions: usize) -
     (0..count).map(layer).collect()
 }
 
+/// Rows at the end of some positions, in every layer.
+struct Work {
+    rows: usize,
+    positions: usize,
+    pages: Vec<u32>,
+    q: Vec<f32>,
+    values: usize,
+    /// Multiplications and additions of what rows see; what is masked is not counted.
+    operations: usize,
+    /// Bytes of all pages.
+    bytes: usize,
+}
+
+impl Work {
+    fn new(layout: KvLayout, layers: usize, positions: usize, rows: usize) -> Work {
+        let pages: Vec<u32> = (0..positions.div_ceil(PAGE) as u32).collect();
+        let pairs = rows * (positions - rows) + rows * (rows + 1) / 2;
+        Work {
+            rows,
+            positions,
+            q: numbers(rows * HEADS * layout.k_dim),
+            values: rows * HEADS * layout.v_dim,
+            operations: 2 * layers * pairs * HEADS * (layout.k_dim + layout.v_dim),
+            bytes: layers * pages.len() * layout.bytes_per_page(),
+            pages,
+        }
+    }
+
+    fn run(&self, kernels: &Kernels, layers: &[KvStore]) {
+        let how = Attention::causal(HEADS, 0.08);
+        let position = self.positions - self.rows;
+        let span = AttentionSpan::causal(0, self.rows, position, &self.pages);
+        let mut out = vec![0.0; self.values];
+        for store in layers {
+            attention(kernels, &how, &self.q, store, &[span], black_box(&mut out));
+        }
+    }
+}
+
 /// Runs `rows` rows at the end of `positions` positions in every layer.
 fn run(bencher: Bencher, layout: KvLayout, count: usize, positions: usize, rows: usize) {
     let kernels = Kernels::new(2);
     let layers = layers(&kernels, layout, count, positions);
-    let pages: Vec<u32> = (0..positions.div_ceil(PAGE) as u32).collect();
-    let q = numbers(rows * HEADS * layout.k_dim);
-    let mut out = vec![0.0; rows * HEADS * layout.v_dim];
-    let how = Attention::causal(HEADS, 0.08);
-    let position = positions - rows;
-    let span = AttentionSpan::causal(0, rows, position, &pages);
-    // Multiplications and additions of what a row sees; what is masked is not counted.
-    let pairs = rows * position + rows * (rows + 1) / 2;
-    let operations = 2 * count * pairs * HEADS * (layout.k_dim + layout.v_dim);
+    let work = Work::new(layout, count, positions, rows);
     bencher
-        .counter(BytesCount::new(count * pages.len() * layout.bytes_per_page()))
-        .counter(ItemsCount::new(operations))
-        .bench_local(|| {
-            for store in &layers {
-                attention(&kernels, &how, &q, store, &[span], black_box(&mut out));
-            }
-        });
+        .counter(BytesCount::new(work.bytes))
+        .counter(ItemsCount::new(work.operations))
+        .bench_local(|| work.run(&kernels, &layers));
 }
 
 #[divan::bench(sample_count = 20, args = [256, 1024, 4096])]
@@ -72,7 +138,7 @@ fn decode_latent(bencher: Bencher, positions: usize) {
     run(bencher, LATENT, LAYERS, positions, 1);
 }
 
-#[divan::bench(sample_count = 10, args = [128, 512, 2048])]
+#[divan::bench(sample_count = 10, args = [128, 512, 2048, 8192])]
 fn prefill(bencher: Bencher, positions: usize) {
     run(bencher, GROUPED, 1, positions, positions);
 }
