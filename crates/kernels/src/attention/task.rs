@@ -183,6 +183,10 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
             for (r, column) in (row..self.rows()).zip(&mut columns) {
                 let query = self.query(r);
                 *column = lanes.load_padded(&query[d..(d + WIDE).min(dim)], 0.0);
+                // Rows lie far apart, too many for the processor to foresee.
+                if r + WIDE < self.rows() {
+                    lanes.prefetch(self.query(r + WIDE)[d..].as_ptr());
+                }
             }
             let columns = lanes.transpose(columns);
             for (r, line) in packed[d * stride..].chunks_mut(stride).take(WIDE).enumerate() {

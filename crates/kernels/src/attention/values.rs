@@ -2,7 +2,7 @@
 
 use super::element::KvNumber;
 use super::store::{PAGE, PANEL};
-use crate::lanes::{Lanes, Operation, WIDE};
+use crate::lanes::{Lanes, WIDE};
 use std::ops::Range;
 
 /// The weights of a tile's rows in a page.
@@ -46,25 +46,26 @@ impl<const G: usize> Weights for BySlot<'_, G> {
 
 /// Which slots a tile's rows see.
 pub(super) struct Extent<const R: usize> {
-    pub slots: [Range<usize>; R],
-    /// What all rows see.
+    slots: [Range<usize>; R],
+    /// What any row sees.
+    any: Range<usize>,
+    /// What all rows see; at the end of the others if nothing.
     common: Range<usize>,
-    /// Whether no row sees anything else.
-    same: bool,
 }
 
 impl<const R: usize> Extent<R> {
     /// Of rows that see these slots.
     #[inline(always)]
     pub fn new(slots: [Range<usize>; R]) -> Extent<R> {
-        let (mut start, mut end) = (slots[0].start, slots[0].end);
-        let mut same = true;
+        let (mut any, mut common) = (slots[0].clone(), slots[0].clone());
         for slots in &slots {
-            same &= slots.start == start && slots.end == end;
-            (start, end) = (start.max(slots.start), end.min(slots.end));
+            any = any.start.min(slots.start)..any.end.max(slots.end);
+            common = common.start.max(slots.start)..common.end.min(slots.end);
         }
-        let common = if start < end { start..end } else { PAGE..PAGE };
-        Extent { slots, common, same }
+        if common.is_empty() {
+            common = any.end..any.end;
+        }
+        Extent { slots, any, common }
     }
 }
 
@@ -100,8 +101,8 @@ pub(super) struct Rows<'a> {
 }
 
 /// Multiplies the panel's dimensions of each row's sums by `shrink` and adds the values of the
-/// slots it sees times their weights, slots upwards. Slots it does not see are not read for it:
-/// they may hold anything, and even a zero times a NaN is a NaN.
+/// slots it sees times their weights, slots upwards. Slots it does not see add nothing: they may
+/// hold anything, and even a zero times a NaN is a NaN.
 #[inline(always)]
 pub(super) fn add_panel<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>(
     lanes: L,
@@ -111,85 +112,7 @@ pub(super) fn add_panel<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>
     shrink: &[f32; R],
     rows: &mut Rows,
 ) {
-    if extent.same {
-        return mix_all::<L, V, W, R>(lanes, panel, weights, extent.common.clone(), shrink, rows);
-    }
-    // What all rows see is read once for all; before and behind, each goes by itself.
-    let Range { start, end } = extent.common;
-    for (r, slots) in extent.slots.iter().enumerate() {
-        let slots = slots.start..slots.end.min(start);
-        add_alone(lanes, panel, weights, slots, r, shrink[r], rows);
-    }
-    mix_all::<L, V, W, R>(lanes, panel, weights, start..end, &[1.0; R], rows);
-    for (r, slots) in extent.slots.iter().enumerate() {
-        let slots = slots.start.max(end)..slots.end;
-        if !slots.is_empty() {
-            add_alone(lanes, panel, weights, slots, r, 1.0, rows);
-        }
-    }
-}
-
-/// [`add_panel`] for row `r` alone.
-#[inline(always)]
-fn add_alone<L: Lanes<WIDE>, V: KvNumber, W: Weights>(
-    lanes: L,
-    panel: &Panel<V>,
-    weights: W,
-    slots: Range<usize>,
-    r: usize,
-    shrink: f32,
-    rows: &mut Rows,
-) {
-    let stride = rows.stride;
-    let rows = Rows { sums: &mut rows.sums[r * stride..][..stride], stride };
-    lanes.call(AddAlone { panel, weights: OneOf { weights, r }, slots, shrink, rows });
-}
-
-/// The weights of one row of a tile.
-#[derive(Clone, Copy)]
-struct OneOf<W> {
-    weights: W,
-    r: usize,
-}
-
-impl<W: Weights> Weights for OneOf<W> {
-    const FROM_MEMORY: bool = W::FROM_MEMORY;
-
-    #[inline(always)]
-    fn at(self, slot: usize, _r: usize) -> f32 {
-        self.weights.at(slot, self.r)
-    }
-}
-
-struct AddAlone<'a, V, W> {
-    panel: &'a Panel<'a, V>,
-    weights: W,
-    slots: Range<usize>,
-    shrink: f32,
-    rows: Rows<'a>,
-}
-
-impl<V: KvNumber, W: Weights> Operation<WIDE> for AddAlone<'_, V, W> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<WIDE>>(mut self, lanes: L) {
-        let AddAlone { panel, weights, slots, shrink, .. } = self;
-        mix_all::<L, V, W, 1>(lanes, panel, weights, slots, &[shrink], &mut self.rows);
-    }
-}
-
-/// Adds `slots` of the whole panel to all `R` rows.
-#[inline(always)]
-fn mix_all<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>(
-    lanes: L,
-    panel: &Panel<V>,
-    weights: W,
-    slots: Range<usize>,
-    shrink: &[f32; R],
-    rows: &mut Rows,
-) {
-    let mut tile = Tile { slots, first: panel.first, shrink, rows };
+    let mut tile = Tile { extent, first: panel.first, shrink, rows };
     if panel.width < PANEL {
         let lines = panel.numbers.as_chunks::<WIDE>().0;
         return mix::<L, V, W, R, WIDE, 0, 1>(lanes, lines, weights, &mut tile);
@@ -208,14 +131,14 @@ fn mix_all<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>(
 
 /// Where a tile is in its page and in its rows' sums.
 struct Tile<'a, 'b, const R: usize> {
-    slots: Range<usize>,
+    extent: &'a Extent<R>,
     /// The panel's first dimension.
     first: usize,
     shrink: &'a [f32; R],
     rows: &'a mut Rows<'b>,
 }
 
-/// [`mix_all`] for `C` vectors of dimensions from vector `FIRST` of the panel's lines on.
+/// [`add_panel`] for `C` vectors of dimensions from vector `FIRST` of the panel's lines on.
 #[inline(always)]
 fn mix<
     L: Lanes<WIDE>,
@@ -240,27 +163,61 @@ fn mix<
             totals[c] = lanes.mul(lanes.load(&parts[c]), shrink);
         }
     }
-    for slot in tile.slots.clone() {
-        let line = &lines[slot];
-        if W::FROM_MEMORY {
-            prefetch_ahead(lanes, line);
-        }
-        let parts = line.as_chunks::<WIDE>().0;
-        let mut values = [lanes.splat(0.0); C];
-        for c in 0..C {
-            values[c] = V::load(lanes, &parts[FIRST + c]);
-        }
-        for (r, totals) in totals.iter_mut().enumerate() {
-            let weight = lanes.splat(weights.at(slot, r));
-            for c in 0..C {
-                totals[c] = lanes.fma(weight, values[c], totals[c]);
-            }
-        }
+    let Extent { slots, any, common } = tile.extent;
+    // What all rows see is read once for all; before and behind, some rows are left out.
+    for slot in any.start..common.start {
+        let seen = |r: usize| slots[r].contains(&slot);
+        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, lines, weights, slot, seen, &mut totals);
+    }
+    for slot in common.clone() {
+        let all = |_| true;
+        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, lines, weights, slot, all, &mut totals);
+    }
+    for slot in common.end..any.end {
+        let seen = |r: usize| slots[r].contains(&slot);
+        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, lines, weights, slot, seen, &mut totals);
     }
     for (r, totals) in totals.iter().enumerate() {
         let parts = tile.rows.sums[r * stride + at..].as_chunks_mut::<WIDE>().0;
         for c in 0..C {
             lanes.store(totals[c], &mut parts[c]);
+        }
+    }
+}
+
+/// Adds one slot's values to the totals of the rows that have `seen` it.
+#[inline(always)]
+fn add_line<
+    L: Lanes<WIDE>,
+    V: KvNumber,
+    W: Weights,
+    const R: usize,
+    const LINE: usize,
+    const FIRST: usize,
+    const C: usize,
+>(
+    lanes: L,
+    lines: &[[V; LINE]],
+    weights: W,
+    slot: usize,
+    seen: impl Fn(usize) -> bool,
+    totals: &mut [[L::Vector; C]; R],
+) {
+    let line = &lines[slot];
+    if W::FROM_MEMORY {
+        prefetch_ahead(lanes, line);
+    }
+    let parts = line.as_chunks::<WIDE>().0;
+    let mut values = [lanes.splat(0.0); C];
+    for c in 0..C {
+        values[c] = V::load(lanes, &parts[FIRST + c]);
+    }
+    for (r, totals) in totals.iter_mut().enumerate() {
+        if seen(r) {
+            let weight = lanes.splat(weights.at(slot, r));
+            for c in 0..C {
+                totals[c] = lanes.fma(weight, values[c], totals[c]);
+            }
         }
     }
 }
