@@ -181,8 +181,9 @@ unsafe fn many<A: Arithmetic, const T: usize>(
     });
     let mut unpacked: [[MaybeUninit<A::Block>; T]; 8] =
         [const { [const { MaybeUninit::uninit() }; T] }; 8];
+    let mut sums = [const { [const { MaybeUninit::uninit() }; ROWS_AT_ONCE] }; T];
     // SAFETY: the caller's promise.
-    let mut sums = [[unsafe { A::zero() }; ROWS_AT_ONCE]; T];
+    let mut sums = sums.each_mut().map(|sums| begin(sums, rows.len(), unsafe { A::zero() }));
     for first in (0..blocks).step_by(A::UNPACKED) {
         let unpacked = &mut unpacked[..A::UNPACKED.min(blocks - first)];
         for (offset, unpacked) in unpacked.iter_mut().enumerate() {
@@ -198,14 +199,22 @@ unsafe fn many<A: Arithmetic, const T: usize>(
         unsafe { all_rows::<A, T>(unpacked, first, input, rows, &mut sums) };
     }
     // Side by side, so that whole cache lines are written.
-    let mut out = [[0.0; QUANTIZED_ROWS]; TILES_MAX * ROWS_AT_ONCE];
-    let out = &mut out[..tiles.len() * rows.len()];
+    let mut out = [const { MaybeUninit::uninit() }; TILES_MAX * ROWS_AT_ONCE];
+    let out = begin(&mut out, tiles.len() * rows.len(), [0.0; QUANTIZED_ROWS]);
     for number in 0..tiles.len() {
-        let sums = &sums[number / A::WIDTH][..rows.len()];
+        let sums = &*sums[number / A::WIDTH];
         // SAFETY: the caller's promise.
         unsafe { A::floats(sums, number % A::WIDTH, &mut out[number..], tiles.len()) };
     }
     store(tiles.start, out);
+}
+
+/// The first `count` elements, all `value`: the others, for rows that are not there, stay untouched.
+fn begin<T: Copy>(place: &mut [MaybeUninit<T>], count: usize, value: T) -> &mut [T] {
+    let place = &mut place[..count];
+    place.iter_mut().for_each(|place| _ = place.write(value));
+    // SAFETY: all of the slice was just written.
+    unsafe { &mut *(&raw mut *place as *mut [T]) }
 }
 
 /// Takes the rows in as large parts as the registers hold.
@@ -217,7 +226,7 @@ unsafe fn all_rows<A: Arithmetic, const T: usize>(
     first: usize,
     input: &Activations,
     rows: &[u32],
-    sums: &mut [[A::Sum; ROWS_AT_ONCE]; T],
+    sums: &mut [&mut [A::Sum]; T],
 ) {
     let part = |row: u32| &A::row(input, row)[first..first + unpacked.len()];
     let mut at = 0;
@@ -243,7 +252,7 @@ unsafe fn some_rows<'a, A: Arithmetic, const T: usize, const N: usize>(
     unpacked: &[[A::Block; T]],
     rows: &[u32],
     part: impl Fn(u32) -> &'a [A::Input],
-    sums: &mut [[A::Sum; ROWS_AT_ONCE]; T],
+    sums: &mut [&mut [A::Sum]; T],
     at: usize,
 ) -> usize {
     let input: [&[A::Input]; N] = from_fn(|row| part(rows[row]));
