@@ -164,6 +164,11 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch_later<T>(self, address: *const T) {
+        proven!(_mm_prefetch::<_MM_HINT_T1>(address.cast()))
+    }
+
+    #[inline(always)]
     fn call<O: Operation>(self, operation: O) -> O::Output {
         run(self, operation)
     }

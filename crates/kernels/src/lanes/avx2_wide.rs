@@ -137,6 +137,11 @@ impl Lanes<WIDE> for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch_later<T>(self, address: *const T) {
+        half(self).prefetch_later(address);
+    }
+
+    #[inline(always)]
     fn call<O: Operation<WIDE>>(self, operation: O) -> O::Output {
         avx2::run(self, operation)
     }

@@ -161,6 +161,11 @@ impl Lanes<WIDE> for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch_later<T>(self, address: *const T) {
+        proven!(_mm_prefetch::<_MM_HINT_T1>(address.cast()))
+    }
+
+    #[inline(always)]
     fn call<O: Operation<WIDE>>(self, operation: O) -> O::Output {
         run(self, operation)
     }

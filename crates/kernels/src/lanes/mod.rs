@@ -80,6 +80,9 @@ pub(crate) trait Lanes<const N: usize = WIDTH>: Copy {
     fn transpose(self, rows: [Self::Vector; N]) -> [Self::Vector; N];
     /// Says that the cache line at `address` will be read soon; any address will do.
     fn prefetch<T>(self, address: *const T);
+    /// Says that it will be read later: it comes into the second cache, which waits for more lines
+    /// at once.
+    fn prefetch_later<T>(self, address: *const T);
 
     /// Runs `operation` as a function of its own: what is used in several places is compiled once.
     fn call<O: Operation<N>>(self, operation: O) -> O::Output;

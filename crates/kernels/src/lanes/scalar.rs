@@ -107,6 +107,9 @@ impl<const N: usize> Lanes<N> for Scalar {
     #[inline(always)]
     fn prefetch<T>(self, _address: *const T) {}
 
+    #[inline(always)]
+    fn prefetch_later<T>(self, _address: *const T) {}
+
     #[inline(never)]
     fn call<O: Operation<N>>(self, operation: O) -> O::Output {
         operation.run(self)
