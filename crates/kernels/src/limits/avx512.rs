@@ -63,6 +63,12 @@ pub(super) fn xor(words: &[[u8; 8]]) -> u64 {
     for run in runs {
         let [a, b, c, d] = lanes;
         let start = run.as_ptr();
+        // As AVX2's.
+        for line in 0..size_of_val(run) / 64 {
+            let at = start.wrapping_byte_add(line * 64);
+            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_byte_add(1280).cast());
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_byte_add(8192).cast());
+        }
         // SAFETY: four vectors are what a run has.
         let vector = |at: usize| unsafe { _mm512_loadu_si512(start.add(at * WORDS).cast()) };
         lanes = [
