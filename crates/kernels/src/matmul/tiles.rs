@@ -209,7 +209,8 @@ unsafe fn many<A: Arithmetic, const T: usize>(
     store(tiles.start, out);
 }
 
-/// The first `count` elements, all `value`: the others, for rows that are not there, stay untouched.
+/// The first `count` elements, all `value`; the others, for rows that are not there, stay as they
+/// are.
 fn begin<T: Copy>(place: &mut [MaybeUninit<T>], count: usize, value: T) -> &mut [T] {
     let place = &mut place[..count];
     place.iter_mut().for_each(|place| _ = place.write(value));
