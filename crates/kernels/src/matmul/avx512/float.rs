@@ -13,8 +13,8 @@ use crate::matmul::{ROWS_AT_ONCE, Store};
 
 /// Up to so many input rows memory is what takes time: AVX2's way, weights as they are.
 const FEW_ROWS: usize = 4;
-/// Columns made floats at a time: 8 KiB a tile. With half as many, moving sums in and out of registers
-/// takes a twelfth of the time.
+/// Columns made floats at a time: 8 KiB a tile. With half as many, moving sums in and out of
+/// registers takes a twelfth of the time.
 const UNPACKED: usize = 128;
 
 /// The sums of `T` tiles for every row.
