@@ -1,5 +1,5 @@
-//! Recurrences of one layer in the shape of Qwen3-Next, 16 key and 32 value heads of 128: items are
-//! multiplications and additions of the definition, to be held against those of plain registers.
+//! Recurrences of one layer of 16 key and 32 value heads of 128: items are multiplications and
+//! additions of the definition, to be held against those of plain registers.
 
 use baimo_kernels::recurrence::{Decays, Fed, Recurrence, Sharing, Write, kept, recur};
 use baimo_kernels::{Isa, Kernels, SlotSpan, SlotStore};

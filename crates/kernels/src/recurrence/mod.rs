@@ -27,9 +27,9 @@ mod tile;
 
 pub use forget::{bounded_decays, decays, steps};
 
+use crate::lanes::on_wide;
 use crate::threads::Shared;
 use crate::{Kernels, SlotSpan, SlotStore};
-use columns::on;
 use step::Task;
 use tile::Part;
 
@@ -140,7 +140,7 @@ pub fn recur(
         // SAFETY: slots differ between spans (`check`), panels within a span.
         let state = unsafe { states.part(first..first + together * how.k_dim * PANEL) };
         let part = Part { head, panels: panel..panel + together };
-        on(kernels.isa, Task { how, fed, span, part, state, out: &out });
+        on_wide(kernels.isa, Task { how, fed, span, part, state, out: &out });
     });
 }
 

@@ -4,13 +4,13 @@
 //! after. The answer to one row and the question of the next meet the same state, so one sweep over
 //! a panel does all there is between two rows: it shrinks and writes, answers, and asks for the
 //! next. That is four operations a number, three without the delta rule, which take longer than
-//! loads and stores. Even and odd key channels have sums of their own, or each addition would wait
-//! for the one before.
+//! loads and stores.
 
-use super::columns::{Columns, Walk};
+use super::columns;
 use super::tile::{self, Part, Row, Tile};
 use super::{Decays, Fed, PANEL, Recurrence, Write};
 use crate::SlotSpan;
+use crate::lanes::{Lanes, Operation, WIDE};
 use crate::threads::Shared;
 
 /// Panels of one head in one span.
@@ -24,15 +24,17 @@ pub(super) struct Task<'a> {
     pub out: &'a Shared<'a, f32>,
 }
 
-impl Walk for Task<'_> {
+impl Operation<WIDE> for Task<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<C: Columns>(self, columns: C) {
+    fn run<L: Lanes<WIDE>>(self, lanes: L) {
         let each = matches!(self.fed.decays, Decays::PerChannel(_));
         match (self.how.write, each) {
-            (Write::Value, false) => self.walk::<C, false, false>(columns),
-            (Write::Value, true) => self.walk::<C, false, true>(columns),
-            (Write::Difference, false) => self.walk::<C, true, false>(columns),
-            (Write::Difference, true) => self.walk::<C, true, true>(columns),
+            (Write::Value, false) => self.walk::<L, false, false>(lanes),
+            (Write::Value, true) => self.walk::<L, false, true>(lanes),
+            (Write::Difference, false) => self.walk::<L, true, false>(lanes),
+            (Write::Difference, true) => self.walk::<L, true, true>(lanes),
         }
     }
 }
@@ -40,20 +42,20 @@ impl Walk for Task<'_> {
 impl Task<'_> {
     /// All rows, by the `DELTA` rule or not, with a decay for `EACH` key channel or one for all.
     #[inline(always)]
-    fn walk<C: Columns, const DELTA: bool, const EACH: bool>(self, columns: C) {
+    fn walk<L: Lanes<WIDE>, const DELTA: bool, const EACH: bool>(self, lanes: L) {
         let Task { how, fed, span, part, state, out } = self;
         let (state, _) = state.as_chunks_mut::<PANEL>();
         let mut tile = Tile::new(how, &part, span.rows);
         let answer = Answer {
-            scale: columns.factor(how.scale),
-            skip: columns.factor(how.skip.map_or(0.0, |skip| skip[part.head])),
+            scale: lanes.splat(how.scale),
+            skip: lanes.splat(how.skip.map_or(0.0, |skip| skip[part.head])),
         };
         let end = span.first_row + span.rows;
         for first in (span.first_row..end).step_by(tile::ROWS) {
             let rows = first..end.min(first + tile::ROWS);
             tile.fill(how, fed, &part, rows.clone());
             for (panel, state) in state.chunks_exact_mut(how.k_dim).enumerate() {
-                let panel = Panel { columns, number: panel, answer };
+                let panel = Panel { lanes, number: panel, answer };
                 panel.walk::<DELTA, EACH>(state, &mut tile, rows.len());
             }
             // SAFETY: spans have different rows; tasks of a span differ in head or panels.
@@ -64,20 +66,20 @@ impl Task<'_> {
 
 /// What becomes of what is read.
 #[derive(Clone, Copy)]
-struct Answer<C: Columns> {
-    scale: C::Factor,
+struct Answer<L: Lanes<WIDE>> {
+    scale: L::Vector,
     /// Of the value, which is added.
-    skip: C::Factor,
+    skip: L::Vector,
 }
 
 /// A part of a panel.
-struct Panel<C: Columns> {
-    columns: C,
+struct Panel<L: Lanes<WIDE>> {
+    lanes: L,
     number: usize,
-    answer: Answer<C>,
+    answer: Answer<L>,
 }
 
-impl<C: Columns> Panel<C> {
+impl<L: Lanes<WIDE>> Panel<L> {
     /// The first `rows` rows of the tile.
     #[inline(always)]
     fn walk<const DELTA: bool, const EACH: bool>(
@@ -86,18 +88,18 @@ impl<C: Columns> Panel<C> {
         tile: &mut Tile,
         rows: usize,
     ) {
-        let Panel { columns, answer, .. } = *self;
+        let Panel { lanes, answer, .. } = *self;
         let mut known = match DELTA {
-            true => known(columns, state, tile.keys.row(0).asked),
-            false => columns.zero(),
+            true => known(lanes, state, tile.keys.row(0).asked),
+            false => columns::zero(lanes),
         };
         for index in 0..rows {
             let row = tile.keys.row(index);
             let value = &mut tile.values[index * tile.panels + self.number];
-            let v = columns.load(value);
-            let new = if DELTA { columns.difference(v, known) } else { v };
-            let written = columns.scale(new, columns.factor(row.rate));
-            let sweep = Sweep { columns, row, written };
+            let v = columns::load(lanes, value);
+            let new = if DELTA { columns::difference(lanes, v, known) } else { v };
+            let written = columns::scale(lanes, new, lanes.splat(row.rate));
+            let sweep = Sweep { lanes, row, written };
             let read;
             if DELTA && index + 1 < rows {
                 let asked = tile.keys.row(index + 1).asked;
@@ -105,50 +107,50 @@ impl<C: Columns> Panel<C> {
             } else {
                 (read, _) = sweep.run::<EACH, false>(state, row.asked);
             }
-            let skipped = columns.scale(v, answer.skip);
-            columns.store(columns.add(read, answer.scale, skipped), value);
+            let skipped = columns::scale(lanes, v, answer.skip);
+            columns::store(lanes, columns::add(lanes, read, answer.scale, skipped), value);
         }
     }
 }
 
 /// What the shrunk state says of the key: `S^T (decay * k)`.
 #[inline(always)]
-fn known<C: Columns>(columns: C, state: &[[f32; PANEL]], asked: &[f32]) -> C::Row {
-    let mut known = columns.zero();
+fn known<L: Lanes<WIDE>>(lanes: L, state: &[[f32; PANEL]], asked: &[f32]) -> columns::Row<L> {
+    let mut known = columns::zero(lanes);
     for (state, &asked) in state.iter().zip(asked) {
-        known = columns.add(columns.load(state), columns.factor(asked), known);
+        known = columns::add(lanes, columns::load(lanes, state), lanes.splat(asked), known);
     }
     known
 }
 
 /// One row on a panel.
-struct Sweep<'a, C: Columns> {
-    columns: C,
+struct Sweep<'a, L: Lanes<WIDE>> {
+    lanes: L,
     row: Row<'a>,
-    written: C::Row,
+    written: columns::Row<L>,
 }
 
-impl<C: Columns> Sweep<'_, C> {
+impl<L: Lanes<WIDE>> Sweep<'_, L> {
     /// Shrinks the state, writes to it and reads it, `S^T q`; and `S^T asked`, if one is to `ASK`.
     #[inline(always)]
     fn run<const EACH: bool, const ASK: bool>(
         &self,
         state: &mut [[f32; PANEL]],
         asked: &[f32],
-    ) -> (C::Row, C::Row) {
-        let (columns, width) = (self.columns, state.len());
+    ) -> (columns::Row<L>, columns::Row<L>) {
+        let (lanes, width) = (self.lanes, state.len());
         let Row { q, k, decays, .. } = self.row;
         let (q, k, decays, asked) = (&q[..width], &k[..width], &decays[..width], &asked[..width]);
-        let shared = columns.factor(self.row.decay);
-        let (mut read, mut known) = (columns.zero(), columns.zero());
+        let shared = lanes.splat(self.row.decay);
+        let (mut read, mut known) = (columns::zero(lanes), columns::zero(lanes));
         for (channel, state) in state.iter_mut().enumerate() {
-            let decay = if EACH { columns.factor(decays[channel]) } else { shared };
-            let kept = columns.scale(columns.load(state), decay);
-            let next = columns.add(self.written, columns.factor(k[channel]), kept);
-            columns.store(next, state);
-            read = columns.add(next, columns.factor(q[channel]), read);
+            let decay = if EACH { lanes.splat(decays[channel]) } else { shared };
+            let kept = columns::scale(lanes, columns::load(lanes, state), decay);
+            let next = columns::add(lanes, self.written, lanes.splat(k[channel]), kept);
+            columns::store(lanes, next, state);
+            read = columns::add(lanes, next, lanes.splat(q[channel]), read);
             if ASK {
-                known = columns.add(next, columns.factor(asked[channel]), known);
+                known = columns::add(lanes, next, lanes.splat(asked[channel]), known);
             }
         }
         (read, known)
