@@ -21,7 +21,7 @@ pub mod threads;
 pub use format::Format;
 pub use heads::HeadLayout;
 pub use isa::Isa;
-pub use memory::{PageBuffer, SharedBytes, StableBytes};
+pub use memory::{SharedBytes, StableBytes};
 pub use scratch::{Floats, Lent};
 pub use slots::{SlotSpan, SlotStore};
 pub use threads::Pool;

@@ -1,10 +1,38 @@
 //! Large buffers that begin on a cache line: our own, and parts of memory that is shared.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 
 /// Bytes of a cache line, which no vector register exceeds.
 const LINE: usize = 64;
+
+/// How far ahead a stream of reads asks for memory, into the first cache. The out-of-order window
+/// alone sees about 1 KiB of a kernel that is dense; measured best between 1 and 1.5 KiB.
+#[cfg(target_arch = "x86_64")]
+const NEAR_BYTES: usize = 1280;
+
+/// How far ahead it asks for it into the second cache, which waits for more lines at once than the
+/// first, and beyond the page where the processor's own prefetching ends. The two together stream
+/// 1.25 to 1.35 times as much as the first alone (Sapphire Rapids; either alone less).
+#[cfg(target_arch = "x86_64")]
+const FAR_BYTES: usize = 8192;
+
+/// Asks for `count` bytes that a stream of reads, now at `at`, will reach soon. A prefetch never
+/// faults: any address will do.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn ask_ahead(at: *const u8, count: usize) {
+    for line in 0..count.div_ceil(LINE) {
+        let at = at.wrapping_add(line * LINE);
+        // SAFETY: a prefetch has no effect that a program could see, at any address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(NEAR_BYTES).cast());
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(FAR_BYTES).cast());
+        }
+    }
+}
 
 /// A fixed number of elements, the first at the start of a cache line.
 pub(crate) struct AlignedBuffer<T> {
@@ -71,14 +99,6 @@ pub unsafe trait StableBytes: Send + Sync + 'static {
     fn bytes(&self) -> &[u8];
 }
 
-// SAFETY: the buffer's heap memory does not move with it, and behind a shared reference nothing
-// gives out a mutable one.
-unsafe impl StableBytes for PageBuffer {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-}
-
 /// A part of [`StableBytes`] that begins on a cache line, and a share in their life.
 #[derive(Clone)]
 pub struct SharedBytes {
@@ -113,52 +133,26 @@ impl Deref for SharedBytes {
     }
 }
 
-/// Bytes of a page: what direct reads from files want their memory aligned to.
-const PAGE: usize = 4096;
-
-/// A number of bytes, the first at the start of a page, that files may be read into.
-pub struct PageBuffer {
-    bytes: Vec<u8>,
-    start: usize,
-    len: usize,
-}
-
-impl PageBuffer {
-    /// `len` zeros.
-    pub fn zeros(len: usize) -> PageBuffer {
-        let bytes = vec![0; len + PAGE];
-        let start = bytes.as_ptr().align_offset(PAGE);
-        PageBuffer { bytes, start, len }
-    }
-}
-
-impl Deref for PageBuffer {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[self.start..][..self.len]
-    }
-}
-
-impl DerefMut for PageBuffer {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..][..self.len]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    // SAFETY: the buffer's heap memory does not move with it, and behind a shared reference nothing
+    // gives out a mutable one.
+    unsafe impl StableBytes for AlignedBuffer<u8> {
+        fn bytes(&self) -> &[u8] {
+            self
+        }
+    }
+
     #[test]
-    fn a_part_of_a_page_buffer_outlives_its_other_shares_and_begins_on_a_line() {
-        let mut buffer = PageBuffer::zeros(3 * PAGE);
-        assert_eq!(buffer.as_ptr().addr() % PAGE, 0);
+    fn a_part_of_a_buffer_outlives_its_other_shares_and_begins_on_a_line() {
+        let mut buffer = AlignedBuffer::zeros(8 * LINE);
         buffer[2 * LINE] = 7;
         let owner: Arc<dyn StableBytes> = Arc::new(buffer);
         let part = SharedBytes::new(owner.clone(), 2 * LINE..4 * LINE).unwrap();
         assert!(SharedBytes::new(owner.clone(), 1..LINE).is_none(), "not on a line");
-        assert!(SharedBytes::new(owner.clone(), 0..3 * PAGE + 1).is_none(), "beyond the end");
+        assert!(SharedBytes::new(owner.clone(), 0..8 * LINE + 1).is_none(), "beyond the end");
         drop(owner);
         assert_eq!((part.len(), part[0], part[1]), (2 * LINE, 7, 0));
     }

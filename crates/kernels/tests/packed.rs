@@ -4,7 +4,7 @@ use baimo_kernels::format::Format;
 use baimo_kernels::matmul::{
     BlockScales, LAYOUT_VERSION, Matrix, ROWS_TOGETHER, pack_tiles, packed_bytes,
 };
-use baimo_kernels::{PageBuffer, SharedBytes};
+use baimo_kernels::{SharedBytes, StableBytes};
 use std::sync::Arc;
 
 const COLUMNS: usize = 512;
@@ -23,10 +23,29 @@ fn packed(format: Format) -> Vec<u8> {
     out
 }
 
+/// A cache line, on which shared bytes begin.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u8; 64]);
+
+struct Lines(Vec<Line>);
+
+// SAFETY: the lines' heap memory does not move with them, and nobody writes to them once shared. A
+// line is its bytes and nothing else.
+unsafe impl StableBytes for Lines {
+    fn bytes(&self) -> &[u8] {
+        let Lines(lines) = self;
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(&lines[..])) }
+    }
+}
+
 fn shared(bytes: &[u8]) -> SharedBytes {
-    let mut buffer = PageBuffer::zeros(bytes.len());
-    buffer.copy_from_slice(bytes);
-    SharedBytes::new(Arc::new(buffer), 0..bytes.len()).unwrap()
+    let mut lines = vec![Line([0; 64]); bytes.len().div_ceil(64)];
+    for (Line(line), bytes) in lines.iter_mut().zip(bytes.chunks(64)) {
+        line[..bytes.len()].copy_from_slice(bytes);
+    }
+    SharedBytes::new(Arc::new(Lines(lines)), 0..bytes.len()).unwrap()
 }
 
 fn floats(matrix: &Matrix) -> Vec<u32> {

@@ -2,6 +2,7 @@
 
 use super::CHAINS;
 use super::scalar::{self, FACTOR, FLIP, INPUT, SUMMAND, weight};
+use crate::memory::ask_ahead;
 use std::arch::x86_64::*;
 use std::array::from_fn;
 
@@ -22,48 +23,36 @@ pub(super) fn float(steps: usize) -> i32 {
 /// As [`scalar::int16`].
 #[target_feature(enable = "avx2")]
 pub(super) fn int16(steps: usize) -> i32 {
-    let few = |first| {
-        let mut input = _mm256_set1_epi32(INPUT);
-        let weights: [__m256i; FEW] = from_fn(|chain| _mm256_set1_epi32(weight(first + chain)));
-        let mut sums = [_mm256_setzero_si256(); FEW];
-        for _ in 0..steps {
-            for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(input, weight));
-            }
-            input = _mm256_xor_si256(input, _mm256_set1_epi32(FLIP));
-        }
-        total(sums)
-    };
-    (0..CHAINS).step_by(FEW).map(few).fold(0, i32::wrapping_add)
+    integers(steps, |input, weight| _mm256_madd_epi16(input, weight))
 }
 
 /// As [`scalar::int8`].
 #[target_feature(enable = "avx2")]
 pub(super) fn int8(steps: usize) -> i32 {
+    let ones = _mm256_set1_epi16(1);
+    integers(steps, |input, weight| _mm256_madd_epi16(_mm256_maddubs_epi16(input, weight), ones))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn integers(steps: usize, product: impl Fn(__m256i, __m256i) -> __m256i) -> i32 {
     let few = |first| {
-        let ones = _mm256_set1_epi16(1);
         let mut input = _mm256_set1_epi32(INPUT);
         let weights: [__m256i; FEW] = from_fn(|chain| _mm256_set1_epi32(weight(first + chain)));
         let mut sums = [_mm256_setzero_si256(); FEW];
         for _ in 0..steps {
             for (sum, weight) in sums.iter_mut().zip(weights) {
-                let pairs = _mm256_maddubs_epi16(input, weight);
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, ones));
+                *sum = _mm256_add_epi32(*sum, product(input, weight));
             }
             input = _mm256_xor_si256(input, _mm256_set1_epi32(FLIP));
         }
-        total(sums)
+        sums.map(|sum| _mm256_cvtsi256_si32(sum)).into_iter().fold(0, i32::wrapping_add)
     };
     (0..CHAINS).step_by(FEW).map(few).fold(0, i32::wrapping_add)
 }
 
 /// Chains at once: their weights and sums fill the sixteen registers but for the constants.
 const FEW: usize = 6;
-
-#[target_feature(enable = "avx2")]
-fn total(sums: [__m256i; FEW]) -> i32 {
-    sums.map(|sum| _mm256_cvtsi256_si32(sum)).into_iter().fold(0, i32::wrapping_add)
-}
 
 /// As [`scalar::xor`].
 #[target_feature(enable = "avx2")]
@@ -75,11 +64,7 @@ pub(super) fn xor(words: &[[u8; 8]]) -> u64 {
         let [a, b, c, d] = lanes;
         let start = run.as_ptr();
         // As decode does; without, a read is a quarter slower.
-        for line in 0..size_of_val(run) / 64 {
-            let at = start.wrapping_byte_add(line * 64);
-            _mm_prefetch::<_MM_HINT_T0>(at.wrapping_byte_add(1280).cast());
-            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_byte_add(8192).cast());
-        }
+        ask_ahead(start.cast(), size_of_val(run));
         // SAFETY: four vectors are what a run has.
         let vector = |at: usize| unsafe { _mm256_loadu_si256(start.add(at * WORDS).cast()) };
         lanes = [

@@ -114,7 +114,7 @@ impl PackedWriter {
     /// # Errors
     /// As [`PackedWriter::floats`], or where it cannot be mapped.
     pub fn finish(mut self) -> Result<(PackedFile, Keeping), Error> {
-        // Direct reads end on a boundary too.
+        // The last weights share no page with the table.
         let table = self.align(ALIGNMENT)?;
         let entries = serde_json::to_vec(&self.entries).expect("plain data");
         self.put(&entries)?;

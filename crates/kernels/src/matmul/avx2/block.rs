@@ -2,11 +2,11 @@
 
 use std::arch::x86_64::*;
 
-use super::prefetch;
 use super::scales::{e8m0, field, half, iq4_xs_scale, q3_k_scale, row_bytes, scale_and_minimum};
 use super::unpack::{Codes, bytes, look_up, nibbles, pairs, with_bit, with_upper_pairs};
 use crate::format::{Format, IQ4_VALUES, MXFP4_VALUES};
 use crate::matmul::layout::group;
+use crate::memory::ask_ahead;
 
 /// 32 columns x 8 rows, ready for the dot product.
 #[derive(Clone, Copy)]
@@ -103,7 +103,7 @@ pub(super) unsafe fn unpack<const F: usize>(begin: *const u8, index: usize) -> B
         assert!(shape.head_bytes.is_multiple_of(32) && shape.block_bytes().is_multiple_of(32));
     }
     let stride = shape.bytes() / shape.blocks;
-    prefetch(begin.wrapping_add(index * stride), stride);
+    ask_ahead(begin.wrapping_add(index * stride), stride);
     // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
     unsafe {
         let mut block = unpack_scales(format, begin, index);

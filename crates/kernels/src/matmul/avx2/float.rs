@@ -3,12 +3,12 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::prefetch;
 use crate::format::Format;
 use crate::matmul::activations::Activations;
 use crate::matmul::layout::{FLOAT_ROWS, pair_bytes};
 use crate::matmul::matrix::{Matrix, TileScales};
 use crate::matmul::{ROWS_AT_ONCE, Store};
+use crate::memory::ask_ahead;
 
 /// Input rows whose sums fit the registers.
 const MICRO_ROWS: usize = 4;
@@ -185,7 +185,7 @@ fn multiply<const F: usize, const N: usize, const STREAM: bool>(
     for pair in 0..columns / 2 {
         let at = weights.as_ptr().wrapping_add(pair * bytes);
         if STREAM {
-            prefetch(at, bytes);
+            ask_ahead(at, bytes);
         }
         // SAFETY: inside `weights` and every row, by the assertions.
         unsafe {

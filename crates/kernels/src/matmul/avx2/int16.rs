@@ -9,11 +9,12 @@ use std::mem::MaybeUninit;
 
 use super::scales::half;
 use super::unpack::bytes;
-use super::{floats, prefetch, stream};
+use super::{floats, stream};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS, group};
 use crate::matmul::tiles::{Arithmetic, steps};
+use crate::memory::ask_ahead;
 
 /// 8-bit weights.
 pub(in crate::matmul) struct Int16;
@@ -53,7 +54,7 @@ unsafe impl Arithmetic for Int16 {
         let shape = const { group(Format::Q8_0) };
         const { assert!(group(Format::Q8_0).block_bytes() == BLOCK * QUANTIZED_ROWS) };
         let stride = shape.bytes() / shape.blocks;
-        prefetch(begin.wrapping_add(index * stride), stride);
+        ask_ahead(begin.wrapping_add(index * stride), stride);
         // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
         unsafe {
             let mut codes = [_mm256_setzero_si256(); 16];

@@ -28,27 +28,6 @@ impl Arithmetics for Avx2 {
     type Int16 = Int16;
 }
 
-/// How far ahead decode asks for weights, into the first cache. The out-of-order window alone sees
-/// about 1 KiB of a kernel this dense; measured best between 1 and 1.5 KiB.
-const NEAR_BYTES: usize = 1280;
-
-/// How far ahead it asks for them into the second cache, which waits for more lines at once than
-/// the first, and beyond the page where the processor's own prefetching ends. The two together
-/// stream 1.25 to 1.35 times as much as the first alone (Sapphire Rapids; either alone less).
-const FAR_BYTES: usize = 8192;
-
-/// Asks for `count` bytes that decode will reach soon. A prefetch never faults: any address will
-/// do.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn prefetch(at: *const u8, count: usize) {
-    for line in 0..count.div_ceil(64) {
-        let at = at.wrapping_add(line * 64);
-        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(NEAR_BYTES).cast());
-        _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(FAR_BYTES).cast());
-    }
-}
-
 /// See [`Arithmetic::stream`].
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
