@@ -150,7 +150,7 @@ impl Decoder {
         let rows = self.norm.apply(kernels, &rows);
         let values = match &self.head {
             Some(head) => head.apply(kernels, &rows),
-            None => crate::linear::apply(kernels, &rows, &self.embedding),
+            None => crate::linear::apply(kernels, &rows, &self.embedding, None),
         };
         Logits::new(vocab, values.into_vec())
     }

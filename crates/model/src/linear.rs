@@ -1,6 +1,5 @@
 //! Linear maps with their weights.
 
-use baimo_kernels::activation::Activation;
 use baimo_kernels::matmul::{Activations, Gate, Matrix, Product, products};
 use baimo_kernels::{Floats, Kernels};
 
@@ -20,42 +19,15 @@ impl Linear {
     }
 }
 
-/// Maps every row of `x` by a matrix alone.
-pub fn apply(kernels: &Kernels, x: &[f32], weights: &Matrix) -> Floats {
+/// Maps every row of `x` by a matrix alone, multiplied with a gate if there is one.
+pub fn apply(kernels: &Kernels, x: &[f32], weights: &Matrix, gate: Option<Gate>) -> Floats {
     let input = Activations::new(kernels, x, weights.columns(), [weights]);
     let mut output = kernels.floats(input.rows() * weights.rows());
-    products(
-        kernels,
-        &mut [Product {
-            weights,
-            gate: None,
-            input: &input,
-            input_rows: None,
-            output: &mut output,
-        }],
-    );
-    output
-}
-
-/// `activation(gate * x) * (up * x)`: `None` where a bias stands between.
-pub fn apply_gated(
-    kernels: &Kernels,
-    x: &[f32],
-    activation: Activation,
-    [gate, up]: [&Linear; 2],
-) -> Option<Floats> {
-    if gate.bias.is_some() || up.bias.is_some() || gate.weight.format() != up.weight.format() {
-        return None;
-    }
-    let weights = &up.weight;
-    let input = Activations::new(kernels, x, weights.columns(), [weights]);
-    let mut output = kernels.floats(input.rows() * weights.rows());
-    let gate = Some(Gate { weights: &gate.weight, activation });
     products(
         kernels,
         &mut [Product { weights, gate, input: &input, input_rows: None, output: &mut output }],
     );
-    Some(output)
+    output
 }
 
 /// Maps every row of `x` by several maps at once: one parallel region, and `x` is quantized once.

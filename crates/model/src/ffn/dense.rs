@@ -1,8 +1,9 @@
 //! The FFNs that every token meets, with their weights.
 
 use crate::ffn::Gating;
-use crate::linear::{Linear, apply_all, apply_gated};
+use crate::linear::{Linear, apply, apply_all};
 use baimo_kernels::activation::{Activation, activate};
+use baimo_kernels::matmul::Gate;
 use baimo_kernels::{Floats, Kernels};
 
 /// A gated FFN; see [`baimo_blueprint::Dense`].
@@ -15,14 +16,20 @@ pub struct Dense {
 
 impl Dense {
     pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
-        let maps = [&self.gate, &self.up];
-        let plain = self.gating.plain();
-        let inner = plain.and_then(|activation| apply_gated(kernels, x, activation, maps));
-        let inner = inner.unwrap_or_else(|| {
-            let [gate, up] = apply_all(kernels, x, maps);
-            self.gating.apply(kernels, gate, up)
-        });
+        let inner = match self.gate() {
+            Some(gate) => apply(kernels, x, &self.up.weight, Some(gate)),
+            None => {
+                let [gate, up] = apply_all(kernels, x, [&self.gate, &self.up]);
+                self.gating.apply(kernels, gate, up)
+            }
+        };
         self.down.apply(kernels, &inner)
+    }
+
+    /// The gate of the product with `up`, where nothing else stands between the two.
+    pub(crate) fn gate(&self) -> Option<Gate<'_>> {
+        let bare = self.gate.bias.is_none() && self.up.bias.is_none();
+        self.gating.gate(&self.gate.weight, &self.up.weight).filter(|_| bare)
     }
 }
 

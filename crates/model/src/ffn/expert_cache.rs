@@ -100,7 +100,7 @@ impl ExpertCache {
     ) -> Option<ExpertCache> {
         let state = Mutex::default();
         let shared = Arc::new(Shared { pages, parts, budget, state, changed: Condvar::new() });
-        if budget < shared.budget_min() {
+        if budget < ExpertCache::budget_min(&shared.parts) {
             return None;
         }
         let work = shared.clone();
@@ -244,10 +244,6 @@ impl State {
 }
 
 impl Shared {
-    fn budget_min(&self) -> usize {
-        ExpertCache::budget_min(&self.parts)
-    }
-
     fn parts_of(&self, (layer, expert): Key) -> &Parts {
         &self.parts[layer][expert]
     }

@@ -10,7 +10,6 @@ use crate::ffn::Gating;
 use crate::ffn::dense::Dense;
 use crate::linear::{Linear, apply_all};
 use baimo_blueprint::Router;
-use baimo_kernels::activation::Activation;
 use baimo_kernels::matmul::{Activations, Gate, Matrix, Product, products};
 use baimo_kernels::{Floats, Kernels};
 use plan::{Choice, Met, Plan};
@@ -83,12 +82,10 @@ impl Experts {
     }
 
     /// The shared FFN, where its products can be computed beside those of the experts.
-    fn beside(&self) -> Option<(&Dense, Activation)> {
+    fn beside(&self) -> Option<(&Dense, Gate<'_>)> {
         let dense = &self.shared.as_ref()?.dense;
-        let maps = [&dense.gate, &dense.up, &dense.down];
-        let bare = maps.iter().all(|map| map.bias.is_none());
-        let alike = dense.gate.weight.format() == dense.up.weight.format();
-        dense.gating.plain().filter(|_| bare && alike).map(|activation| (dense, activation))
+        let gate = dense.gate().filter(|_| dense.down.bias.is_none())?;
+        Some((dense, gate))
     }
 
     /// What stands between the maps: for each expert of its tokens, `[places, width]`, and of the
@@ -101,15 +98,13 @@ impl Experts {
         let input = Activations::new(kernels, x, hidden, [gate, up].into_iter().chain(common));
         let mut shared = common.map(|up| kernels.floats(input.rows() * up.rows()));
         let mut list = Vec::with_capacity(2 * self.gate.len() + 1);
-        if let (Some((dense, activation)), Some(output)) = (beside, &mut shared) {
-            let gate = Some(Gate { weights: &dense.gate.weight, activation });
-            let weights = &dense.up.weight;
+        if let (Some((dense, gate)), Some(output)) = (beside, &mut shared) {
+            let (weights, gate) = (&dense.up.weight, Some(gate));
             list.push(Product { weights, gate, input: &input, input_rows: None, output });
         }
         let mut inner = kernels.floats(plan.places() * width);
-        let plain = self.gating.plain().filter(|_| gate.format() == up.format());
-        if let Some(activation) = plain {
-            let gate = |expert: usize| Some(Gate { weights: &self.gate[expert], activation });
+        if let Some(gate) = self.gating.gate(gate, up) {
+            let gate = |expert: usize| Some(Gate { weights: &self.gate[expert], ..gate });
             let groups = plan.groups(width, &mut inner);
             list.extend(groups.map(|(group, output)| Product {
                 weights: &self.up[group.expert],

@@ -8,6 +8,7 @@ pub mod router;
 use crate::decoder::Pass;
 use baimo_blueprint::{Activation, Clamp, ClampOrder};
 use baimo_kernels::activation::{self, activate, clamp, multiply};
+use baimo_kernels::matmul::{Gate, Matrix};
 use baimo_kernels::{Floats, Kernels, activation::Activation as Curve};
 
 /// An FFN with its weights.
@@ -47,9 +48,10 @@ pub(crate) struct Gating {
 }
 
 impl Gating {
-    /// The activation, where nothing else stands between the maps: then one product does it all.
-    fn plain(&self) -> Option<Curve> {
-        self.clamp.is_none().then(|| curve(self.activation))
+    /// The gate of a product with `up`, where the activation is all that stands between the maps.
+    fn gate<'a>(&self, gate: &'a Matrix, up: &Matrix) -> Option<Gate<'a>> {
+        let alone = self.clamp.is_none() && gate.format() == up.format();
+        alone.then(|| Gate { weights: gate, activation: curve(self.activation) })
     }
 
     /// `activation(gate) * up`, held within the limits.
