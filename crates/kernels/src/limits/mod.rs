@@ -150,8 +150,8 @@ fn xor(isa: Isa, words: &[[u8; 8]]) -> u64 {
     match isa {
         Isa::Scalar => scalar::xor(words),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: an `Avx2` or `Avx512` exists only where the instructions were seen. Memory is what
-        // a read waits for, not the width of its registers.
+        // SAFETY: an `Avx2` or `Avx512` exists only where the instructions were seen. A read waits
+        // for memory, whatever the width of its registers.
         Isa::Avx2(_) | Isa::Avx512(_) => unsafe { avx2::xor(words) },
         #[cfg(not(target_arch = "x86_64"))]
         Isa::Avx2(_) | Isa::Avx512(_) => unreachable!("they are only detected on x86-64"),
