@@ -2,9 +2,7 @@
 
 use crate::{checkpoint, golden};
 use baimo::source::Source;
-use baimo_engine::{
-    Engine, EventKind, KvElement, Limits, Options, Request, RequestId, Runner, Sampling,
-};
+use baimo_engine::{Engine, EventKind, KvElement, Limits, Options, Request, RequestId, Runner};
 use baimo_weights::Target;
 use std::collections::BTreeMap;
 
@@ -85,10 +83,9 @@ pub fn engine(runner: Runner, span: usize) -> Engine<Runner> {
 pub fn greedy(tokens: &[u32], at: &[usize], max_tokens: usize) -> Request {
     Request {
         tokens: tokens.to_vec(),
-        sampling: Sampling::GREEDY,
         max_tokens,
-        stop_tokens: Vec::new(),
         observed: at.iter().map(|at| at - 1).collect(),
+        ..Request::default()
     }
 }
 
@@ -96,14 +93,14 @@ pub fn greedy(tokens: &[u32], at: &[usize], max_tokens: usize) -> Request {
 pub fn finish(engine: &mut Engine<Runner>) -> BTreeMap<RequestId, Outcome> {
     let mut outcomes: BTreeMap<RequestId, Outcome> = BTreeMap::new();
     while !engine.is_idle() {
-        for event in engine.step() {
+        for event in engine.step().expect("a model in memory") {
             let outcome = outcomes.entry(event.request).or_default();
             match event.kind {
-                EventKind::Token(token) => outcome.tokens.push(token),
+                EventKind::Token { token, .. } => outcome.tokens.push(token),
                 EventKind::Logits { position, logits } => {
                     outcome.logits.insert(position, logits);
                 }
-                EventKind::Finished { .. } => (),
+                EventKind::Embedding(_) | EventKind::Finished { .. } => (),
             }
         }
     }

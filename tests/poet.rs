@@ -51,7 +51,12 @@ fn surprises(runner: &mut Runner, rows: &[Value]) -> Vec<f64> {
                 slot: 0,
             };
             let wanted = (0..ids.len() as u32 - 1).collect();
-            let logits = runner.forward(&Batch { tokens: ids.clone(), spans: vec![span], wanted });
+            let logits = runner.forward(&Batch {
+                tokens: ids.clone(),
+                spans: vec![span],
+                wanted,
+                embedded: Vec::new(),
+            });
             let surprise = |(logits, &next): (&[f32], &u32)| {
                 let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
                 let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum();
@@ -132,13 +137,13 @@ fn nearly_all_its_poems_are_well_formed() {
             sampling: Sampling { seed: seed as u64, ..recommended },
             max_tokens: 200,
             stop_tokens: run::stop_tokens(&tokenizer, &generation, None),
-            observed: Vec::new(),
+            ..Request::default()
         };
         poems.insert(engine.submit(request).expect("room"), Vec::new());
     }
     while !engine.is_idle() {
-        for event in engine.step() {
-            if let EventKind::Token(token) = event.kind {
+        for event in engine.step().expect("a model in memory") {
+            if let EventKind::Token { token, .. } = event.kind {
                 poems.get_mut(&event.request).expect("one of ours").push(token);
             }
         }

@@ -76,6 +76,7 @@ fn forward(runner: &mut Runner, window: &[u32]) -> Logits {
             slot: 0,
         }],
         wanted: (0..window.len() as u32).collect(),
+        embedded: Vec::new(),
     })
 }
 

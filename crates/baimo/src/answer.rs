@@ -79,7 +79,7 @@ pub fn answer(
     interrupted: &AtomicBool,
     show: &mut dyn FnMut(&Piece) -> Result<()>,
 ) -> Result<Answer> {
-    let mut usage = Usage { prompt_tokens: request.tokens.len(), completion_tokens: 0 };
+    let mut usage = Usage { prompt_tokens: request.tokens.len(), ..Usage::default() };
     let start = Instant::now();
     let mut first = None;
     let stop_tokens = request.stop_tokens.clone();
@@ -97,11 +97,9 @@ pub fn answer(
             end = Some(End::Interrupted);
             break;
         }
-        let events = engine.step();
-        engine.model().decoder().check()?;
-        for event in events {
+        for event in engine.step()? {
             match event.kind {
-                EventKind::Token(token) => {
+                EventKind::Token { token, .. } => {
                     first.get_or_insert_with(Instant::now);
                     usage.completion_tokens += 1;
                     if !stop_tokens.contains(&token) && out.token(token)? {
@@ -109,7 +107,7 @@ pub fn answer(
                         break;
                     }
                 }
-                EventKind::Logits { .. } => (),
+                EventKind::Logits { .. } | EventKind::Embedding(_) => (),
                 EventKind::Finished { reason, .. } => {
                     end = Some(match reason {
                         FinishReason::Stop => End::Stop,
@@ -171,7 +169,7 @@ impl Answer {
             0.0 => 0.0,
             seconds => tokens as f64 / seconds,
         };
-        let Usage { prompt_tokens, completion_tokens } = self.usage;
+        let Usage { prompt_tokens, completion_tokens, .. } = self.usage;
         let end = match self.end {
             End::Stop => "",
             End::Length => " · cut at the most tokens",

@@ -239,6 +239,7 @@ impl Sequences<'_> {
                 true => sequences.map(|sequence| ((sequence + 1) * rows - 1) as u32).collect(),
                 false => Vec::new(),
             },
+            embedded: Vec::new(),
         };
         self.runner.forward(&batch);
     }

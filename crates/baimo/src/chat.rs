@@ -145,7 +145,7 @@ impl ChatSession<'_> {
             tokens,
             sampling: sampling(&self.sampling, &self.generation),
             stop_tokens: stop_tokens(&self.tokenizer, &self.generation, self.voice),
-            observed: Vec::new(),
+            ..Request::default()
         };
         self.interrupted.store(false, Ordering::Relaxed);
         let mut screen = Screen::new();

@@ -4,7 +4,7 @@ use crate::args::Logits;
 use crate::session::{self, CacheSize};
 use crate::source::Source;
 use anyhow::{Result, bail};
-use baimo_engine::{EventKind, Limits, Request, Sampling};
+use baimo_engine::{EventKind, Limits, Request};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
@@ -29,22 +29,19 @@ pub fn run(arguments: &Logits) -> Result<()> {
     let mut engine = session::engine(runner, limits);
     engine.submit(Request {
         tokens: arguments.ids.clone(),
-        sampling: Sampling::GREEDY,
         max_tokens: arguments.greedy,
-        stop_tokens: Vec::new(),
         observed: at.iter().map(|at| at - 1).collect(),
+        ..Request::default()
     })?;
     let (mut logits, mut greedy) = (Map::new(), Vec::new());
     while !engine.is_idle() {
-        let events = engine.step();
-        engine.model().decoder().check()?;
-        for event in events {
+        for event in engine.step()? {
             match event.kind {
                 EventKind::Logits { position, logits: row } => {
                     logits.insert((position + 1).to_string(), row.into());
                 }
-                EventKind::Token(token) => greedy.push(token),
-                EventKind::Finished { .. } => (),
+                EventKind::Token { token, .. } => greedy.push(token),
+                EventKind::Embedding(_) | EventKind::Finished { .. } => (),
             }
         }
     }

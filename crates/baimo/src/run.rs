@@ -66,7 +66,7 @@ fn answer_once(arguments: &Run, source: &Source, prompt: &str) -> Result<()> {
         sampling: sampling(&arguments.sampling, &generation),
         max_tokens: arguments.max_tokens,
         stop_tokens: stop_tokens(&tokenizer, &generation, voice),
-        observed: Vec::new(),
+        ..Request::default()
     };
     let runner = session::load(source, &arguments.loading, size)?;
     let mut engine = session::engine(runner, limits(context));

@@ -13,6 +13,10 @@ pub fn lay_out(step: &Step) -> Batch {
             let row = first_row + position - work.position;
             u32::try_from(row).expect("a batch has far fewer rows than u32 holds")
         }));
+        if work.embedded {
+            let last = first_row + work.tokens.len() - 1;
+            batch.embedded.push(u32::try_from(last).expect("a row fits u32"));
+        }
         batch.spans.push(Span {
             first_row,
             rows: work.tokens.len(),

@@ -3,17 +3,19 @@
 //! There is no prefill phase and no decode phase: every sequence has tokens that are not computed
 //! yet and catches up within a budget of tokens a step. The engine knows no text and no tensor; the
 //! model knows no request. Reading order: [`request`], [`scheduler`], [`pages`], [`layout`],
-//! [`sampler`].
+//! [`sampler`], [`guide`].
 
+pub mod guide;
 pub mod layout;
 pub mod pages;
 pub mod request;
 pub mod sampler;
 pub mod scheduler;
 
+pub use guide::{Allowed, Guide};
 pub use pages::Pages;
 pub use request::{Event, EventKind, FinishReason, Refused, Request, RequestId, Usage};
-pub use sampler::Sampling;
+pub use sampler::{Logprobs, Sampling};
 pub use scheduler::{Limits, Scheduler, Step, Work};
 
 pub use baimo_model::{
@@ -25,7 +27,13 @@ pub use baimo_model::{
 pub trait Forward {
     /// Computes every token of the batch, writes their cache rows, and returns the logits of the
     /// rows that are wanted.
-    fn forward(&mut self, batch: &Batch) -> Logits;
+    ///
+    /// # Errors
+    /// Where weights that are read while the model runs could not be.
+    fn forward(&mut self, batch: &Batch) -> Result<Logits, Failure>;
+
+    /// Entries of the vocabulary.
+    fn vocab(&self) -> usize;
 
     /// The part of a sequence that it reads in both directions, so all of it at once.
     fn prefix(&self) -> Option<&Prefix> {
@@ -33,14 +41,33 @@ pub trait Forward {
     }
 }
 
+/// What went wrong in a model.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 impl Forward for Runner {
-    fn forward(&mut self, batch: &Batch) -> Logits {
-        Runner::forward(self, batch)
+    fn forward(&mut self, batch: &Batch) -> Result<Logits, Failure> {
+        let logits = Runner::forward(self, batch);
+        self.decoder().check()?;
+        Ok(logits)
+    }
+
+    fn vocab(&self) -> usize {
+        self.decoder().blueprint().vocab
     }
 
     fn prefix(&self) -> Option<&Prefix> {
         self.decoder().blueprint().prefix.as_ref()
     }
+}
+
+/// A turn that gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct StepFailed {
+    /// Those that were in it.
+    pub requests: Vec<RequestId>,
+    /// What went wrong.
+    pub cause: Failure,
 }
 
 /// Runs requests on a model, all that fit at once.
@@ -60,9 +87,34 @@ impl<M: Forward> Engine<M> {
     /// Takes a request; its first event comes from a later [`Engine::step`].
     ///
     /// # Errors
-    /// Where the request could never run: it is empty, or longer than the context or the cache.
+    /// Where the request could never run: it is empty, has a token that the model does not, or is
+    /// longer than the context or the cache.
     pub fn submit(&mut self, request: Request) -> Result<RequestId, Refused> {
-        self.scheduler.accept(request, self.pages.capacity())
+        self.accept(request, None)
+    }
+
+    /// As [`Engine::submit`]; `guide` has a say in every token.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn submit_guided(
+        &mut self,
+        request: Request,
+        guide: Box<dyn Guide>,
+    ) -> Result<RequestId, Refused> {
+        self.accept(request, Some(guide))
+    }
+
+    fn accept(
+        &mut self,
+        request: Request,
+        guide: Option<Box<dyn Guide>>,
+    ) -> Result<RequestId, Refused> {
+        let vocab = self.model.vocab();
+        match request.tokens.iter().find(|&&token| token as usize >= vocab) {
+            Some(&token) => Err(Refused::Token { token, vocab }),
+            None => self.scheduler.accept(request, guide, self.pages.capacity()),
+        }
     }
 
     /// Ends a request without further events and frees what it held. Unknown ids are ignored: the
@@ -77,14 +129,24 @@ impl<M: Forward> Engine<M> {
     }
 
     /// Decides who runs, computes it, and chooses tokens: one turn of the loop.
-    pub fn step(&mut self) -> Vec<Event> {
+    ///
+    /// # Errors
+    /// Where the model failed: all requests that were in the turn are at an end, without further
+    /// events.
+    pub fn step(&mut self) -> Result<Vec<Event>, StepFailed> {
         let step = self.scheduler.step(&mut self.pages);
         if step.work.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let batch = layout::lay_out(&step);
-        let logits = self.model.forward(&batch);
-        self.scheduler.finish(&step, &logits, &mut self.pages)
+        match self.model.forward(&batch) {
+            Ok(logits) => Ok(self.scheduler.finish(&step, &logits, &mut self.pages)),
+            Err(cause) => {
+                let requests: Vec<_> = step.work.iter().map(|work| work.request).collect();
+                requests.iter().for_each(|&id| self.cancel(id));
+                Err(StepFailed { requests, cause })
+            }
+        }
     }
 
     /// Positions that a sequence can have at most.

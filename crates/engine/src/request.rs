@@ -1,6 +1,7 @@
 //! What goes into the engine and what comes out.
 
 use crate::Sampling;
+use crate::sampler::Logprobs;
 use baimo_model::opening::TooManySegments;
 
 /// The name of a request within its engine.
@@ -8,7 +9,7 @@ use baimo_model::opening::TooManySegments;
 pub struct RequestId(pub u64);
 
 /// Tokens to be continued.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The prompt; taken as it is.
     pub tokens: Vec<u32>,
@@ -20,6 +21,12 @@ pub struct Request {
     pub stop_tokens: Vec<u32>,
     /// Prompt positions whose logits are wanted as events (the logits after the token there).
     pub observed: Vec<usize>,
+    /// Added to the logits of these tokens before anything else; minus infinity forbids one.
+    pub bias: Vec<(u32, f32)>,
+    /// Each token comes with its log-probability, and those of so many likeliest.
+    pub logprobs: Option<usize>,
+    /// Whether the last hidden state of the last prompt token is wanted as an event.
+    pub embedding: bool,
 }
 
 /// Why a request could never run.
@@ -28,6 +35,14 @@ pub enum Refused {
     /// No tokens.
     #[error("the prompt is empty\nhint: give at least one token")]
     Empty,
+    /// A token that the model has no embedding for.
+    #[error("token id {token}: the vocabulary has ids from 0 to {}", .vocab - 1)]
+    Token {
+        /// The first such token.
+        token: u32,
+        /// Entries of the vocabulary.
+        vocab: usize,
+    },
     /// More tokens than the model was made for.
     #[error(
         "the prompt has {tokens} tokens, the context {context}\n\
@@ -71,7 +86,14 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventKind {
     /// A token was added.
-    Token(u32),
+    Token {
+        /// Which.
+        token: u32,
+        /// How likely it was, where asked.
+        logprobs: Option<Logprobs>,
+    },
+    /// The last hidden state, normed, of the last prompt token.
+    Embedding(Vec<f32>),
     /// The logits after the prompt token at this position.
     Logits {
         /// The position of the token.
@@ -91,7 +113,7 @@ pub enum EventKind {
 /// Why a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
-    /// A stop token was chosen.
+    /// A stop token was chosen, or nothing more was allowed.
     Stop,
     /// `max_tokens` or the context was reached.
     Length,
@@ -102,6 +124,8 @@ pub enum FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Those of them that were not computed, as the caches still had them from an earlier request.
+    pub cached_tokens: usize,
     /// Tokens added, a stop token among them.
     pub completion_tokens: usize,
 }

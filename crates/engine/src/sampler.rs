@@ -1,9 +1,11 @@
 //! Which token comes next.
 
+use crate::guide::Allowed;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// How the next token is chosen. Penalties come first, then the temperature, then `top_k`, `top_p`
-/// and `min_p` narrow the choice, in this order.
+/// How the next token is chosen. Biases and what is allowed come first, then penalties, then the
+/// temperature, then `top_k`, `top_p` and `min_p` narrow the choice, in this order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// Zero chooses the likeliest token; otherwise logits are divided by it.
@@ -36,6 +38,63 @@ impl Sampling {
         frequency_penalty: 0.0,
         seed: 0,
     };
+}
+
+impl Default for Sampling {
+    fn default() -> Sampling {
+        Sampling::GREEDY
+    }
+}
+
+/// How likely a token was, as the model's logits say before anything changes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logprobs {
+    /// ln p of the token.
+    pub token: f32,
+    /// The likeliest tokens and their ln p, likeliest first.
+    pub top: Vec<(u32, f32)>,
+}
+
+impl Logprobs {
+    /// Of `token`, with those of the `count` likeliest.
+    pub fn of(logits: &[f32], token: u32, count: usize) -> Logprobs {
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
+        let logprob = |logit: f32| (f64::from(logit - max) - sum.ln()) as f32;
+        let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+        let likelier =
+            |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+        let count = count.min(order.len());
+        if count > 0 {
+            order.select_nth_unstable_by(count - 1, likelier);
+        }
+        order.truncate(count);
+        order.sort_unstable_by(likelier);
+        let top = order.iter().map(|&token| (token, logprob(logits[token as usize]))).collect();
+        Logprobs { token: logprob(logits[token as usize]), top }
+    }
+}
+
+/// Logits with each `bias` added, and minus infinity for what is not allowed.
+pub(crate) fn biased<'a>(
+    logits: &'a [f32],
+    bias: &[(u32, f32)],
+    allowed: Allowed,
+) -> Cow<'a, [f32]> {
+    let mut logits = Cow::Borrowed(logits);
+    for &(token, bias) in bias {
+        if let Some(logit) = logits.to_mut().get_mut(token as usize) {
+            *logit += bias;
+        }
+    }
+    if allowed != Allowed::Any {
+        for (token, logit) in (0..).zip(logits.to_mut()) {
+            if !allowed.has(token) {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+    }
+    logits
 }
 
 /// The token after `prompt` and `chosen`.

@@ -1,8 +1,9 @@
 //! Who runs now: every sequence has tokens that are not computed yet and catches up.
 
+use crate::guide::{Allowed, Guide};
 use crate::pages::Pages;
 use crate::request::{Event, EventKind, FinishReason, Refused, Request, RequestId, Usage};
-use crate::sampler;
+use crate::sampler::{self, Logprobs};
 use baimo_model::{LOOKBACK, Logits, Opening, Prefix};
 use std::collections::VecDeque;
 
@@ -48,6 +49,8 @@ pub struct Work {
     pub slot: usize,
     /// Positions whose logits are wanted, ascending.
     pub wanted: Vec<usize>,
+    /// Whether the hidden state of the last token is wanted.
+    pub embedded: bool,
 }
 
 /// A request on its way.
@@ -55,6 +58,7 @@ pub struct Work {
 struct Sequence {
     id: RequestId,
     request: Request,
+    guide: Option<Box<dyn Guide>>,
     /// The model's lead, the prompt, then what was chosen.
     tokens: Vec<u32>,
     /// Of the lead and the prompt.
@@ -106,7 +110,12 @@ impl Scheduler {
     ///
     /// # Errors
     /// Where it could never run.
-    pub fn accept(&mut self, mut request: Request, capacity: usize) -> Result<RequestId, Refused> {
+    pub fn accept(
+        &mut self,
+        mut request: Request,
+        guide: Option<Box<dyn Guide>>,
+        capacity: usize,
+    ) -> Result<RequestId, Refused> {
         if request.tokens.is_empty() {
             return Err(Refused::Empty);
         }
@@ -135,6 +144,7 @@ impl Scheduler {
             prompt_tokens: tokens,
             opening,
             request,
+            guide,
             computed: 0,
             observed: 0,
             pages: Vec::new(),
@@ -215,13 +225,17 @@ impl Scheduler {
     /// and ends what is finished.
     pub fn finish(&mut self, step: &Step, logits: &Logits, pages: &mut Pages) -> Vec<Event> {
         let mut events = Vec::new();
-        let mut rows = logits.rows();
+        let (mut rows, mut embeddings) = (logits.rows(), logits.embeddings());
         for work in &step.work {
             let index = self.running.iter().position(|sequence| sequence.id == work.request);
             let index = index.expect("a sequence runs until its step is finished");
             let wanted: Vec<&[f32]> = rows.by_ref().take(work.wanted.len()).collect();
             let sequence = &mut self.running[index];
             sequence.computed += work.tokens.len();
+            if let Some(embedding) = work.embedded.then(|| embeddings.next()).flatten() {
+                let kind = EventKind::Embedding(embedding.to_vec());
+                events.push(Event { request: work.request, kind });
+            }
             if sequence.take_in(work, &wanted, &self.limits, &mut events) {
                 self.leave(index, pages);
             }
@@ -260,6 +274,7 @@ impl Sequence {
             pages: self.pages.clone(),
             slot: self.slot,
             wanted,
+            embedded: self.request.embedding && end == self.prompt_tokens,
         }
     }
 
@@ -287,26 +302,55 @@ impl Sequence {
         if self.computed < self.tokens.len() {
             return false;
         }
-        let mut reason = FinishReason::Length;
-        if self.may_grow() {
-            let logits = wanted.last().expect("the last position is wanted where one is chosen");
-            let (prompt, chosen) = self.tokens.split_at(self.prompt_tokens);
-            let token = sampler::choose(logits, &self.request.sampling, prompt, chosen);
-            self.tokens.push(token);
-            report(EventKind::Token(token));
-            let stopped = self.request.stop_tokens.contains(&token);
-            if !stopped && self.may_grow() && self.tokens.len() < limits.context {
-                return false;
+        let reason = match self.may_grow() {
+            false => Some(FinishReason::Length),
+            true => {
+                let logits = wanted.last().expect("the last position is wanted to choose by");
+                self.grow(logits, limits.context, &mut report)
             }
-            if stopped {
-                reason = FinishReason::Stop;
-            }
-        }
+        };
+        let Some(reason) = reason else { return false };
         let usage = Usage {
             prompt_tokens: self.prompt_tokens - self.opening.lead,
+            cached_tokens: 0,
             completion_tokens: self.tokens.len() - self.prompt_tokens,
         };
         report(EventKind::Finished { reason, usage });
         true
+    }
+
+    /// Chooses the next token and reports it; says why, where the sequence ends.
+    fn grow(
+        &mut self,
+        logits: &[f32],
+        context: usize,
+        report: &mut impl FnMut(EventKind),
+    ) -> Option<FinishReason> {
+        let request = &self.request;
+        let allowed = self.guide.as_mut().map_or(Allowed::Any, |guide| guide.allowed());
+        if allowed.is_empty() {
+            return Some(FinishReason::Stop);
+        }
+        let (prompt, chosen) = self.tokens.split_at(self.prompt_tokens);
+        let token = match allowed {
+            Allowed::Forced(token) => token,
+            Allowed::Any | Allowed::Only(_) | Allowed::End => {
+                let logits = sampler::biased(logits, &request.bias, allowed);
+                sampler::choose(&logits, &request.sampling, prompt, chosen)
+            }
+        };
+        let logprobs = request.logprobs.map(|count| Logprobs::of(logits, token, count));
+        self.tokens.push(token);
+        report(EventKind::Token { token, logprobs });
+        if let Some(guide) = &mut self.guide {
+            guide.took(token);
+        }
+        if self.request.stop_tokens.contains(&token)
+            || self.guide.as_mut().is_some_and(|guide| guide.allowed() == Allowed::End)
+        {
+            return Some(FinishReason::Stop);
+        }
+        let ends = !self.may_grow() || self.tokens.len() >= context;
+        ends.then_some(FinishReason::Length)
     }
 }

@@ -11,6 +11,8 @@ pub struct Batch {
     pub spans: Vec<Span>,
     /// Rows whose logits are wanted, in the order they are given.
     pub wanted: Vec<u32>,
+    /// Rows whose last hidden state is wanted, likewise.
+    pub embedded: Vec<u32>,
 }
 
 /// Consecutive positions of one sequence.
@@ -71,11 +73,14 @@ impl Place {
     }
 }
 
-/// Logits of the rows that were wanted: `[wanted, vocab]`.
+/// Logits of the rows that were wanted: `[wanted, vocab]`; and last hidden states, normed, of those
+/// that were embedded: `[embedded, hidden]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logits {
     vocab: usize,
     values: Vec<f32>,
+    hidden: usize,
+    embeddings: Vec<f32>,
 }
 
 impl Logits {
@@ -85,12 +90,26 @@ impl Logits {
     /// Where `values` is not whole rows.
     pub fn new(vocab: usize, values: Vec<f32>) -> Logits {
         assert!(vocab > 0 && values.len().is_multiple_of(vocab), "logits are not whole rows");
-        Logits { vocab, values }
+        Logits { vocab, values, hidden: 1, embeddings: Vec::new() }
+    }
+
+    /// With rows of `hidden` numbers.
+    ///
+    /// # Panics
+    /// Where `embeddings` is not whole rows.
+    pub fn with_embeddings(self, hidden: usize, embeddings: Vec<f32>) -> Logits {
+        assert!(hidden > 0 && embeddings.len().is_multiple_of(hidden), "whole rows of {hidden}");
+        Logits { hidden, embeddings, ..self }
     }
 
     /// One row for each that was wanted, in that order.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         self.values.chunks_exact(self.vocab)
+    }
+
+    /// One row for each that was embedded, in that order.
+    pub fn embeddings(&self) -> impl Iterator<Item = &[f32]> {
+        self.embeddings.chunks_exact(self.hidden)
     }
 }
 
@@ -114,7 +133,8 @@ impl Batch {
             next += span.rows;
         }
         assert_eq!(next, self.tokens.len(), "spans cover all rows");
-        assert!(self.wanted.iter().all(|&row| (row as usize) < next), "wanted rows exist");
+        let mut told = self.wanted.iter().chain(&self.embedded);
+        assert!(told.all(|&row| (row as usize) < next), "wanted and embedded rows exist");
         assert!(
             self.tokens.iter().all(|&token| (token as usize) < vocab),
             "tokens are checked where they come in"

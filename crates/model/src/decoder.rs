@@ -137,17 +137,30 @@ impl Decoder {
         for layer in &self.layers {
             layer.forward(&pass, &mut x, caches);
         }
-        self.logits(kernels, &x, &batch.wanted)
+        let logits = self.logits(kernels, &x, &batch.wanted);
+        match batch.embedded.is_empty() {
+            true => logits,
+            false => {
+                let embeddings = self.normed(kernels, &x, &batch.embedded);
+                logits.with_embeddings(hidden, embeddings.into_vec())
+            }
+        }
+    }
+
+    /// The rows that are named, as the head has them.
+    fn normed(&self, kernels: &Kernels, x: &[f32], rows: &[u32]) -> Floats {
+        let hidden = self.blueprint.hidden;
+        let rows: Vec<f32> =
+            rows.iter().flat_map(|&row| &x[row as usize * hidden..][..hidden]).copied().collect();
+        self.norm.apply(kernels, &rows)
     }
 
     fn logits(&self, kernels: &Kernels, x: &[f32], wanted: &[u32]) -> Logits {
-        let (hidden, vocab) = (self.blueprint.hidden, self.blueprint.vocab);
+        let vocab = self.blueprint.vocab;
         if wanted.is_empty() {
             return Logits::new(vocab, Vec::new());
         }
-        let rows: Vec<f32> =
-            wanted.iter().flat_map(|&row| &x[row as usize * hidden..][..hidden]).copied().collect();
-        let rows = self.norm.apply(kernels, &rows);
+        let rows = self.normed(kernels, x, wanted);
         let values = match &self.head {
             Some(head) => head.apply(kernels, &rows),
             None => crate::linear::apply(kernels, &rows, &self.embedding, None),

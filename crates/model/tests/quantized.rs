@@ -216,8 +216,11 @@ fn logits(path: &Path, weights: Target) -> (Vec<f32>, usize) {
             slot: 0,
         }],
         wanted: (0..40).collect(),
+        embedded: vec![39],
     };
-    let logits = runner.forward(&batch).rows().flatten().copied().collect();
+    let outcome = runner.forward(&batch);
+    assert_eq!(outcome.embeddings().map(<[f32]>::len).collect::<Vec<_>>(), [blueprint().hidden]);
+    let logits = outcome.rows().flatten().copied().collect();
     (logits, runner.decoder().weight_bytes())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::remembering::{Remembering, alone};
 use baimo_engine::{
-    Engine, EventKind, FinishReason, Limits, PAGE_POSITIONS, Refused, Request, Sampling, Usage,
+    Engine, EventKind, FinishReason, Limits, PAGE_POSITIONS, Refused, Request, Usage,
 };
 
 const LIMITS: Limits =
@@ -13,13 +13,7 @@ fn engine(pages: usize) -> Engine<Remembering> {
 }
 
 fn request(tokens: usize, max_tokens: usize) -> Request {
-    Request {
-        tokens: vec![5; tokens],
-        sampling: Sampling::GREEDY,
-        max_tokens,
-        stop_tokens: Vec::new(),
-        observed: Vec::new(),
-    }
+    Request { tokens: vec![5; tokens], max_tokens, ..Request::default() }
 }
 
 /// The tokens of a request, why it ended, and what it took.
@@ -28,10 +22,10 @@ fn answer(request: Request) -> (Vec<u32>, FinishReason, Usage) {
     engine.submit(request).expect("a request that fits");
     let mut tokens = Vec::new();
     loop {
-        for event in engine.step() {
+        for event in engine.step().unwrap() {
             match event.kind {
-                EventKind::Token(token) => tokens.push(token),
-                EventKind::Logits { .. } => panic!("nothing is observed"),
+                EventKind::Token { token, .. } => tokens.push(token),
+                EventKind::Logits { .. } | EventKind::Embedding(_) => panic!("nothing is observed"),
                 EventKind::Finished { reason, usage } => {
                     assert!(engine.is_idle());
                     return (tokens, reason, usage);
@@ -48,8 +42,8 @@ fn without_tokens_to_add_the_prompt_is_only_observed() {
     request.observed = vec![34, 2];
     let expected = alone(&request, LIMITS.context);
     engine.submit(request).unwrap();
-    let events: Vec<EventKind> =
-        [engine.step(), engine.step()].concat().into_iter().map(|event| event.kind).collect();
+    let turns = [engine.step().unwrap(), engine.step().unwrap()];
+    let events: Vec<EventKind> = turns.concat().into_iter().map(|event| event.kind).collect();
     assert_eq!(events, expected);
     assert!(matches!(events[..], [EventKind::Logits { position: 2, .. }, _, _]), "{events:?}");
     assert!(engine.is_idle());
@@ -59,7 +53,7 @@ fn without_tokens_to_add_the_prompt_is_only_observed() {
 fn one_token_is_one_token() {
     let (tokens, reason, usage) = answer(request(3, 1));
     assert_eq!((tokens.len(), reason), (1, FinishReason::Length));
-    assert_eq!(usage, Usage { prompt_tokens: 3, completion_tokens: 1 });
+    assert_eq!(usage, Usage { prompt_tokens: 3, cached_tokens: 0, completion_tokens: 1 });
 }
 
 #[test]
@@ -83,7 +77,7 @@ fn a_stop_token_in_the_last_place_is_still_a_stop() {
 fn the_context_ends_an_answer() {
     let (tokens, reason, usage) = answer(request(30, 100));
     assert_eq!((tokens.len(), reason), (10, FinishReason::Length));
-    assert_eq!(usage, Usage { prompt_tokens: 30, completion_tokens: 10 });
+    assert_eq!(usage, Usage { prompt_tokens: 30, cached_tokens: 0, completion_tokens: 10 });
 }
 
 #[test]
@@ -121,11 +115,11 @@ fn a_request_beyond_the_cache_is_refused() {
 fn cancelling_frees_the_pages_and_is_no_matter_afterwards() {
     let mut engine = engine(8);
     let id = engine.submit(request(30, 10)).unwrap();
-    engine.step();
+    engine.step().unwrap();
     assert!(engine.pages_free() < 8);
     engine.cancel(id);
     engine.cancel(id);
     assert!(engine.is_idle());
     assert_eq!(engine.pages_free(), 8);
-    assert_eq!(engine.step(), Vec::new());
+    assert_eq!(engine.step().unwrap(), Vec::new());
 }

@@ -2,6 +2,7 @@
 //! pages: any mistake of paging, layout, preemption or scheduling changes what is said.
 
 mod endings;
+mod guided;
 mod order;
 mod prefix;
 mod remembering;
@@ -53,7 +54,7 @@ fn visits() -> impl Strategy<Value = Visit> {
         prop::collection::vec(0..5 * PAGE_POSITIONS, 0..6),
     );
     let request = request.prop_map(|(tokens, sampling, max_tokens, stop_tokens, observed)| {
-        Request { tokens, sampling, max_tokens, stop_tokens, observed }
+        Request { tokens, sampling, max_tokens, stop_tokens, observed, ..Request::default() }
     });
     let leaves = prop::option::weighted(0.2, 0..60usize);
     (request, 0..30usize, leaves).prop_map(|(request, arrives, leaves)| Visit {
@@ -105,7 +106,7 @@ fn run(schedule: &Schedule) -> Engine<Remembering> {
             }
         }
         let (idle, batches) = (engine.is_idle(), engine.model().batches);
-        for event in engine.step() {
+        for event in engine.step().unwrap() {
             let guest = guests.get_mut(&event.request).expect("an event of a known request");
             assert!(!guest.cancelled, "an event after the cancellation");
             guest.events.push(event.kind);
@@ -142,8 +143,8 @@ fn a_preempted_request_computes_again_and_says_the_same() {
             tokens: (first..).step_by(5).map(|at| at % VOCABULARY as u32).take(20).collect(),
             sampling: Sampling { temperature: 1.0, seed: 7, ..Sampling::GREEDY },
             max_tokens: 2 * PAGE_POSITIONS,
-            stop_tokens: Vec::new(),
             observed: vec![19, 0, 3, 3, 500],
+            ..Request::default()
         },
         arrives: 0,
         leaves: None,

@@ -3,7 +3,7 @@
 use crate::remembering::Remembering;
 use baimo_engine::layout::lay_out;
 use baimo_engine::{
-    EventKind, Forward, Limits, PAGE_POSITIONS, Pages, Request, RequestId, Sampling, Scheduler,
+    EventKind, Forward, Limits, PAGE_POSITIONS, Pages, Request, RequestId, Scheduler,
 };
 use std::collections::BTreeSet;
 
@@ -19,12 +19,10 @@ fn older_requests_come_first_also_after_preemption() {
         .map(|first| {
             let request = Request {
                 tokens: vec![first; prompt],
-                sampling: Sampling::GREEDY,
                 max_tokens: 2 * PAGE_POSITIONS,
-                stop_tokens: Vec::new(),
-                observed: Vec::new(),
+                ..Request::default()
             };
-            scheduler.accept(request, pages.capacity()).expect("a request that fits")
+            scheduler.accept(request, None, pages.capacity()).expect("a request that fits")
         })
         .collect();
     let (mut before, mut preemptions) = (BTreeSet::new(), 0);
@@ -36,7 +34,7 @@ fn older_requests_come_first_also_after_preemption() {
         let restarts = step.work.iter().filter(|work| work.position == 0);
         preemptions += restarts.filter(|work| before.contains(&work.request)).count();
         before.extend(run);
-        let logits = model.forward(&lay_out(&step));
+        let logits = model.forward(&lay_out(&step)).unwrap();
         for event in scheduler.finish(&step, &logits, &mut pages) {
             if matches!(event.kind, EventKind::Finished { .. }) {
                 left.remove(&event.request);

@@ -3,7 +3,7 @@
 use crate::remembering::VOCABULARY;
 use baimo_engine::{
     Event, EventKind, Limits, Logits, PAGE_POSITIONS, Pages, Prefix, PrefixEnd, Refused, Request,
-    Sampling, Scheduler, Usage, Work,
+    Scheduler, Usage, Work,
 };
 
 const LIMITS: Limits =
@@ -20,13 +20,7 @@ fn scheduler() -> Scheduler {
 }
 
 fn request(tokens: Vec<u32>) -> Request {
-    Request {
-        tokens,
-        sampling: Sampling::GREEDY,
-        max_tokens: 2,
-        stop_tokens: Vec::new(),
-        observed: vec![0, 22],
-    }
+    Request { tokens, max_tokens: 2, observed: vec![0, 22], ..Request::default() }
 }
 
 /// 20 tokens, the start, 4 tokens.
@@ -50,7 +44,7 @@ fn run(scheduler: &mut Scheduler, pages: &mut Pages) -> (Vec<Work>, Vec<Event>) 
 #[test]
 fn a_prefix_is_computed_at_once_whatever_the_limits() {
     let (mut scheduler, mut pages) = (scheduler(), Pages::new(4));
-    scheduler.accept(request(prompt()), pages.capacity()).expect("a request that fits");
+    scheduler.accept(request(prompt()), None, pages.capacity()).expect("a request that fits");
     let (work, _) = run(&mut scheduler, &mut pages);
     let lengths: Vec<usize> = work.iter().map(|work| work.tokens.len()).collect();
     assert_eq!(lengths, [24, 3, 2, 1], "the lead with the prefix, then spans of three, then one");
@@ -61,8 +55,9 @@ fn a_prefix_is_computed_at_once_whatever_the_limits() {
 #[test]
 fn a_prefix_goes_beyond_the_step_and_no_sequence_waits_for_a_step_of_its_own() {
     let (mut scheduler, mut pages) = (scheduler(), Pages::new(4));
-    let id = scheduler.accept(request(prompt()), pages.capacity()).expect("a request that fits");
-    let younger = scheduler.accept(request(prompt()), pages.capacity()).expect("one more");
+    let id =
+        scheduler.accept(request(prompt()), None, pages.capacity()).expect("a request that fits");
+    let younger = scheduler.accept(request(prompt()), None, pages.capacity()).expect("one more");
     let step = scheduler.step(&mut pages);
     let run: Vec<_> = step.work.iter().map(|work| (work.request, work.tokens.len())).collect();
     assert_eq!(run, [(id, 24)], "the first goes beyond the step, the second waits");
@@ -75,13 +70,13 @@ fn a_prefix_goes_beyond_the_step_and_no_sequence_waits_for_a_step_of_its_own() {
 #[test]
 fn positions_and_counts_are_told_without_the_lead() {
     let (mut scheduler, mut pages) = (scheduler(), Pages::new(4));
-    scheduler.accept(request(prompt()), pages.capacity()).expect("a request that fits");
+    scheduler.accept(request(prompt()), None, pages.capacity()).expect("a request that fits");
     let (work, events) = run(&mut scheduler, &mut pages);
     let observed: Vec<usize> = events
         .iter()
         .filter_map(|event| match &event.kind {
             EventKind::Logits { position, .. } => Some(*position),
-            EventKind::Token(_) | EventKind::Finished { .. } => None,
+            EventKind::Token { .. } | EventKind::Embedding(_) | EventKind::Finished { .. } => None,
         })
         .collect();
     assert_eq!(observed, [0, 22]);
@@ -89,14 +84,14 @@ fn positions_and_counts_are_told_without_the_lead() {
     let Some(EventKind::Finished { usage, .. }) = events.last().map(|event| &event.kind) else {
         panic!("{events:?}")
     };
-    assert_eq!(*usage, Usage { prompt_tokens: 25, completion_tokens: 2 });
+    assert_eq!(*usage, Usage { prompt_tokens: 25, cached_tokens: 0, completion_tokens: 2 });
 }
 
 #[test]
 fn the_lead_takes_its_part_of_the_context_and_of_the_cache() {
     let mut scheduler = scheduler();
-    let refused = scheduler.accept(request(vec![1; 37]), 4 * PAGE_POSITIONS);
+    let refused = scheduler.accept(request(vec![1; 37]), None, 4 * PAGE_POSITIONS);
     assert_eq!(refused, Err(Refused::Context { tokens: 41, context: 40 }));
-    let refused = scheduler.accept(request(vec![1; 30]), 32);
+    let refused = scheduler.accept(request(vec![1; 30]), None, 32);
     assert_eq!(refused, Err(Refused::Cache { needed: 36, capacity: 32 }));
 }

@@ -1,8 +1,8 @@
 //! A model whose cache is real and whose logits are a hash of the whole history.
 
 use baimo_engine::{
-    Batch, EventKind, FinishReason, Forward, Limits, Logits, PAGE_POSITIONS, Request, Usage,
-    sampler,
+    Batch, EventKind, Failure, FinishReason, Forward, Limits, Logits, PAGE_POSITIONS, Request,
+    Usage, sampler,
 };
 use std::collections::BTreeSet;
 
@@ -60,7 +60,7 @@ impl Remembering {
 }
 
 impl Forward for Remembering {
-    fn forward(&mut self, batch: &Batch) -> Logits {
+    fn forward(&mut self, batch: &Batch) -> Result<Logits, Failure> {
         self.check(batch);
         self.batches += 1;
         self.rows += batch.tokens.len();
@@ -83,7 +83,11 @@ impl Forward for Remembering {
                 values.extend(self.logits(&span.pages, position));
             }
         }
-        Logits::new(VOCABULARY, values)
+        Ok(Logits::new(VOCABULARY, values))
+    }
+
+    fn vocab(&self) -> usize {
+        VOCABULARY
     }
 }
 
@@ -116,7 +120,7 @@ pub fn alone(request: &Request, context: usize) -> Vec<EventKind> {
         let chosen = &tokens[prompt.len()..];
         let token = sampler::choose(&logits(&tokens), &request.sampling, prompt, chosen);
         tokens.push(token);
-        events.push(EventKind::Token(token));
+        events.push(EventKind::Token { token, logprobs: None });
         if request.stop_tokens.contains(&token) {
             reason = FinishReason::Stop;
             break;
@@ -125,7 +129,8 @@ pub fn alone(request: &Request, context: usize) -> Vec<EventKind> {
             break;
         }
     }
-    let usage = Usage { prompt_tokens: prompt.len(), completion_tokens: completion(&tokens) };
+    let (prompt_tokens, completion_tokens) = (prompt.len(), completion(&tokens));
+    let usage = Usage { prompt_tokens, completion_tokens, ..Usage::default() };
     events.push(EventKind::Finished { reason, usage });
     events
 }

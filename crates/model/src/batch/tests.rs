@@ -27,6 +27,7 @@ fn batch() -> Batch {
             },
         ],
         wanted: vec![2, 3],
+        embedded: Vec::new(),
     }
 }
 
