@@ -24,6 +24,8 @@ poems. Where no MODEL is named it is what BAIMO_MODEL says, else `poet`.";
 pub enum Command {
     /// Answers one prompt, or chats when there is none and a terminal
     Run(Run),
+    /// Serves models over HTTP, to the clients of OpenAI, Anthropic and Ollama
+    Serve(Serve),
     /// Prints logits and greedy tokens of raw ids as one JSON object
     Logits(Logits),
     /// Measures tokens a second for prompts and for answers
@@ -133,6 +135,39 @@ pub struct ChatFlags {
     /// Further template variables, as NAME=JSON (may be repeated)
     #[arg(long, value_name = "NAME=JSON", value_parser = parse_variable)]
     pub template_variable: Vec<(String, serde_json::Value)>,
+}
+
+/// `baimo serve`.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// The models, as MODEL or NAME=MODEL; the first is loaded at once, others when they are asked
+    /// for [default: what BAIMO_MODEL names, else the built-in poet]
+    pub models: Vec<String>,
+    /// Where to listen; 0.0.0.0 is all of the network [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<std::net::IpAddr>,
+    /// The port; 0 lets the system choose [default: 8000]
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+    /// Requests of a model that are computed at once [default: 16]
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    pub sequences: Option<usize>,
+    /// Requests that may wait beyond those [default: 64]
+    #[arg(long, value_name = "N")]
+    pub waiting: Option<usize>,
+    /// Positions of a conversation, prompt and answer together [default: the model's, at most
+    /// 32768]
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    pub context: Option<usize>,
+    /// Positions that all conversations share in the cache [default: twice the context]
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    pub cache_tokens: Option<usize>,
+    /// Numbers of cached keys and values: f16 or f32
+    #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
+    pub kv: KvElement,
+    /// How the models are loaded and run
+    #[command(flatten)]
+    pub loading: Loading,
 }
 
 /// `baimo logits`.

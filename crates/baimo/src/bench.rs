@@ -36,6 +36,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
     let size = CacheSize {
         positions: longest.unwrap_or(1),
         sequences: tests.iter().map(|test| test.batch).max().unwrap_or(1),
+        shared: false,
         element: arguments.kv,
     };
     let mut runner = session::load(&source, &arguments.loading, size)?;

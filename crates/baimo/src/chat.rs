@@ -55,7 +55,7 @@ pub fn run(arguments: &Run, source: &Source) -> Result<()> {
     let most = source.blueprint().context;
     let context = arguments.context.unwrap_or(most.min(CONTEXT));
     let template = source.template()?;
-    let size = CacheSize { positions: context, sequences: 1, element: arguments.kv };
+    let size = CacheSize { positions: context, sequences: 1, shared: false, element: arguments.kv };
     let mut session = ChatSession {
         tokenizer: Arc::new(source.tokenizer()?),
         voice: source.voice(&template),

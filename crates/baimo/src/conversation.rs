@@ -4,8 +4,9 @@ use crate::args::{ChatFlags, ChatTemplate};
 use crate::source;
 use anyhow::{Context, Result, bail};
 use baimo_labs::Voice;
-use baimo_labs::voices::{self, Switch};
+use baimo_labs::voices;
 use baimo_text::Chat;
+use baimo_text::voice::switch_thinking;
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -22,46 +23,11 @@ pub fn chat(flags: &ChatFlags, messages: &[Value], voice: Option<&Voice>) -> Res
         ..Chat::default()
     };
     if let Some(think) = flags.think {
-        switch_thinking(&mut chat, think, voice)?;
+        let asked = if think { "think on" } else { "think off" };
+        switch_thinking(&mut chat, think, voice).context(asked)?;
     }
     chat.options.extend(flags.template_variable.iter().cloned());
     Ok(chat)
-}
-
-fn switch_thinking(chat: &mut Chat, think: bool, voice: Option<&Voice>) -> Result<()> {
-    let mut set = |name: &str, value: Value| {
-        chat.options.insert(name.to_owned(), value);
-    };
-    let Some(voice) = voice else {
-        // Templates ignore names that they do not read.
-        for name in ["enable_thinking", "thinking"] {
-            set(name, think.into());
-        }
-        return Ok(());
-    };
-    let budget = voice.thinking.and_then(|thinking| thinking.budget);
-    match (voice.thinking.map(|thinking| thinking.switch), think) {
-        (None, false) | (Some(None), true) => {}
-        (None, true) => bail!("think on: this model does not think aloud"),
-        (Some(None), false) => match budget {
-            Some(name) => set(name, 0.into()),
-            None => bail!("think off: this model always thinks"),
-        },
-        (Some(Some(Switch::Flag(name))), _) => set(name, think.into()),
-        (Some(Some(Switch::Choice { name, on, off })), _) => {
-            set(name, if think { on } else { off }.into());
-        }
-        (Some(Some(Switch::Words { on, off })), _) => {
-            let words = if think { on } else { off };
-            let last = chat.messages.iter_mut().rfind(|message| message["role"] == "user");
-            if let Some(content) = last.and_then(|message| message.get_mut("content"))
-                && let Some(text) = content.as_str()
-            {
-                *content = format!("{text}{words}").into();
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A message of the user.

@@ -15,6 +15,7 @@ mod list;
 mod logits;
 pub mod run;
 mod screen;
+mod serve;
 pub mod session;
 mod show;
 pub mod source;
@@ -30,6 +31,7 @@ use args::{Arguments, Command};
 pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
         Command::Logits(arguments) => logits::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Show(arguments) => show::run(arguments),

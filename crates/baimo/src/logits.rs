@@ -23,8 +23,12 @@ pub fn run(arguments: &Logits) -> Result<()> {
         sequences: 1,
         context: usize::MAX,
     };
-    let size =
-        CacheSize { positions: count + arguments.greedy, sequences: 1, element: arguments.kv };
+    let size = CacheSize {
+        positions: count + arguments.greedy,
+        sequences: 1,
+        shared: false,
+        element: arguments.kv,
+    };
     let runner = session::load(&source, &arguments.loading, size)?;
     let mut engine = session::engine(runner, limits);
     engine.submit(Request {

@@ -59,7 +59,7 @@ fn answer_once(arguments: &Run, source: &Source, prompt: &str) -> Result<()> {
     let context = arguments.context.unwrap_or(source.blueprint().context);
     let most = tokens.len().saturating_add(arguments.max_tokens);
     let positions = most.min(context.max(tokens.len()));
-    let size = CacheSize { positions, sequences: 1, element: arguments.kv };
+    let size = CacheSize { positions, sequences: 1, shared: false, element: arguments.kv };
     let generation = source.generation_config()?;
     let request = Request {
         tokens,

@@ -16,6 +16,8 @@ pub struct CacheSize {
     pub positions: usize,
     /// Sequences that run at once.
     pub sequences: usize,
+    /// Whether all sequences share the positions, or each has so many.
+    pub shared: bool,
     /// How numbers are stored.
     pub element: KvElement,
 }
@@ -30,7 +32,7 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
     let lead = blueprint.prefix.as_ref().map_or(0, |prefix| prefix.lead.len());
     // A page is one sequence's.
     let pages = size.positions.saturating_add(lead).div_ceil(PAGE_POSITIONS);
-    let pages = pages.saturating_mul(size.sequences);
+    let pages = if size.shared { pages } else { pages.saturating_mul(size.sequences) };
     let options = Options {
         weights: loading.weights,
         cache: size.element,

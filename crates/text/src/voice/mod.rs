@@ -11,10 +11,13 @@ mod lexer;
 mod parser;
 mod python;
 mod reply;
+mod switch;
 mod typed;
 
+pub use baimo_blueprint::Voice;
 pub use parser::Parser;
 pub use reply::{Call, Reply};
+pub use switch::{NoSwitch, switch_thinking};
 
 /// A piece of a reply, in the order of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -106,6 +106,11 @@ impl Parser {
         }
     }
 
+    /// Whether what comes next is a thought.
+    pub fn is_thinking(&self) -> bool {
+        self.channel == Channel::Thoughts
+    }
+
     /// Takes more text; gives what is certain now.
     pub fn push(&mut self, text: &str) -> Vec<Piece> {
         for c in text.chars() {

@@ -1,0 +1,114 @@
+//! What all handlers share.
+
+use crate::config::Config;
+use crate::error::Refusal;
+use crate::metrics::Metrics;
+use crate::model::{Answer, Model};
+use crate::registry::{Registry, Served};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What all handlers share.
+#[derive(Debug)]
+pub struct App {
+    /// How the server was set up.
+    pub config: Config,
+    /// The models.
+    pub registry: Arc<Registry>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    ids: AtomicU64,
+}
+
+/// A handle to it, cheap to copy.
+pub type Shared = Arc<App>;
+
+impl App {
+    /// Of these models.
+    pub fn new(config: Config, served: Vec<Served>) -> App {
+        let metrics = Arc::new(Metrics::default());
+        let registry = Registry::new(served, config.places(), metrics.clone());
+        App { config, registry: Arc::new(registry), metrics, ids: AtomicU64::new(nanoseconds()) }
+    }
+
+    /// A name that no other object of this server has: `prefix` and 24 hexadecimal digits.
+    pub fn id(&self, prefix: &str) -> String {
+        let count = self.ids.fetch_add(1, Ordering::Relaxed);
+        format!("{prefix}{:08x}{count:016x}", seconds() as u32)
+    }
+
+    /// Counts an answer that has ended.
+    pub fn count(&self, model: &Model, end: &crate::model::End) {
+        let reason = match end.reason {
+            crate::model::Reason::Length => "length",
+            _ => "stop",
+        };
+        self.metrics.finished(&model.name, reason, end);
+    }
+
+    /// The next part of an answer, counted where it is the end.
+    ///
+    /// # Errors
+    /// As [`Answer::next`].
+    pub async fn next(
+        &self,
+        model: &Model,
+        answer: &mut Answer,
+    ) -> Option<Result<crate::model::Said, Refusal>> {
+        let said = answer.next().await;
+        if let Some(Ok(crate::model::Said::End(end))) = &said {
+            self.count(model, end);
+        }
+        said
+    }
+}
+
+/// Seconds since 1970.
+pub fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn nanoseconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+}
+
+/// A request's body.
+///
+/// # Errors
+/// Not JSON, or a field that is unknown or wrong, which it names.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        if cause.is_syntax() || cause.is_eof() {
+            let message = format!("the body is not JSON: {cause}");
+            let status = axum::http::StatusCode::BAD_REQUEST;
+            return Refusal::new(status, "invalid_json", message);
+        }
+        // An unknown field is named by the message, not by the path.
+        let text = cause.to_string();
+        let unknown = text.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        let text = text.split(", expected one of").next().unwrap_or_default().to_owned();
+        match (unknown, path.as_str()) {
+            (Some(field), "." | "") => Refusal::field(field.to_owned(), text),
+            (Some(field), path) if path.ends_with(field) => Refusal::field(path.to_owned(), text),
+            (Some(field), path) => Refusal::field(format!("{path}.{field}"), text),
+            (None, "." | "") => Refusal::new(
+                axum::http::StatusCode::BAD_REQUEST,
+                "invalid_request",
+                format!("the body: {text}"),
+            ),
+            (None, path) => Refusal::field(path.to_owned(), format!("{path}: {text}")),
+        }
+    })?;
+    match deserializer.end() {
+        Ok(()) => Ok(parsed),
+        Err(error) => {
+            let message = format!("the body goes on after its JSON: {error}");
+            Err(Refusal::new(axum::http::StatusCode::BAD_REQUEST, "invalid_json", message))
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What is said to a client whose request cannot be done.
+
+use axum::http::StatusCode;
+use baimo_engine::Refused;
+use std::borrow::Cow;
+
+/// A refusal, whatever dialect it is said in.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// A word for programs: `context_length_exceeded`, `model_not_found`, ...
+    pub code: &'static str,
+    /// What was found, what was wanted, and a hint.
+    pub message: String,
+    /// The field at fault, as a path: `messages[2].content`.
+    pub param: Option<Cow<'static, str>>,
+    /// Seconds after which to try again.
+    pub retry_after: Option<u64>,
+}
+
+impl Refusal {
+    /// Of this kind.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { status, code, message: message.into(), param: None, retry_after: None }
+    }
+
+    /// A field that is wrong.
+    pub fn field(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Refusal {
+        let refusal = Refusal::new(StatusCode::BAD_REQUEST, "invalid_value", message);
+        Refusal { param: Some(param.into()), ..refusal }
+    }
+
+    /// Our own mistake, or the machine's.
+    pub fn internal(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+    }
+
+    /// No model of that name.
+    pub fn no_model(name: &str, known: &[String]) -> Refusal {
+        let message = format!("found model `{name}`, wanted one of: {}", known.join(", "));
+        let refusal = Refusal::new(StatusCode::NOT_FOUND, "model_not_found", message);
+        Refusal { param: Some("model".into()), ..refusal }
+    }
+
+    /// All places are taken, also those to wait in.
+    pub fn full() -> Refusal {
+        let message = "all places are taken, also those to wait in\nhint: try again later";
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message);
+        Refusal { retry_after: Some(1), ..refusal }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Refusal {
+        let code = match refused {
+            Refused::Context { .. } | Refused::Cache { .. } => "context_length_exceeded",
+            Refused::Empty | Refused::Token { .. } | Refused::Segments(_) => "invalid_prompt",
+        };
+        Refusal::new(StatusCode::BAD_REQUEST, code, refused.to_string())
+    }
+}

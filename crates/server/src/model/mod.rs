@@ -1,0 +1,125 @@
+//! A model that is served: its words, its engine, its answers.
+
+mod answer;
+mod guide;
+mod prompt;
+mod worker;
+
+pub use answer::{Answer, End, Reason, Said, Timings, TokenSaid, Usage};
+pub use prompt::Prepared;
+pub use worker::{Ticket, Told, Worker};
+
+use crate::ask::{Ask, SamplingAsk};
+use crate::error::Refusal;
+use baimo_engine::{Request, Sampling};
+use baimo_text::voice::Voice;
+use baimo_text::{Template, Tokenizer};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A model that is loaded and runs.
+#[derive(Debug)]
+pub struct Model {
+    /// What clients call it.
+    pub name: String,
+    /// Words to tokens and back.
+    pub tokenizer: Arc<Tokenizer>,
+    /// Its chat format; `None` for a model that only continues text.
+    pub template: Option<Template>,
+    /// How it speaks, where that is known.
+    pub voice: Option<&'static Voice>,
+    /// What its makers recommend.
+    pub sampling: Sampling,
+    /// Tokens that end an answer.
+    pub stop_tokens: Vec<u32>,
+    /// What there is to tell of it.
+    pub about: About,
+    /// Its engine.
+    pub worker: Worker,
+}
+
+/// What there is to tell of a model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    /// The architecture, as its configuration names it.
+    pub architecture: String,
+    /// Parameters.
+    pub parameters: u64,
+    /// Bytes of its weights in memory.
+    pub weight_bytes: u64,
+    /// Type of most weights.
+    pub quantization: String,
+    /// Positions of one sequence, prompt and answer together.
+    pub context: usize,
+    /// Positions the model was made for.
+    pub context_trained: usize,
+    /// Entries of the vocabulary.
+    pub vocab: usize,
+    /// Width of an embedding.
+    pub hidden: usize,
+}
+
+impl Model {
+    /// Begins the answers to a request, as many as it asks for.
+    ///
+    /// # Errors
+    /// Where it cannot be done; see [`Model::prepare`].
+    pub fn answers(&self, ask: &Ask) -> Result<Vec<Answer>, Refusal> {
+        let prepared = self.prepare(ask)?;
+        (0..ask.answers).map(|index| self.answer(ask, &prepared, index)).collect()
+    }
+
+    fn answer(&self, ask: &Ask, prepared: &Prepared, index: usize) -> Result<Answer, Refusal> {
+        let context = self.about.context;
+        let room = context.saturating_sub(prepared.tokens.len());
+        if room == 0 {
+            return Err(too_long(prepared.tokens.len(), context));
+        }
+        let request = Request {
+            tokens: prepared.tokens.clone(),
+            sampling: sampling(&ask.sampling, self.sampling, index as u64),
+            max_tokens: ask.max_tokens.unwrap_or(room).min(room),
+            stop_tokens: if ask.ignore_end { Vec::new() } else { self.stop_tokens.clone() },
+            bias: ask.bias.clone(),
+            logprobs: ask.logprobs,
+            ..Request::default()
+        };
+        let guide = self.guide(ask, prepared)?;
+        let ticket = self.worker.submit(request, guide)?;
+        let mut hasher = DefaultHasher::new();
+        (&prepared.tokens, index).hash(&mut hasher);
+        Ok(Answer::new(self, ask, prepared, ticket, hasher.finish()))
+    }
+}
+
+/// A prompt that leaves no room for an answer.
+fn too_long(tokens: usize, context: usize) -> Refusal {
+    let message = format!(
+        "the prompt has {tokens} tokens, the context {context} with the answer\n\
+         hint: shorten the conversation, or start the server with a larger --context"
+    );
+    let status = axum::http::StatusCode::BAD_REQUEST;
+    Refusal {
+        param: Some("messages".into()),
+        ..Refusal::new(status, "context_length_exceeded", message)
+    }
+}
+
+/// What the client says, then what the model's makers recommend.
+fn sampling(ask: &SamplingAsk, recommended: Sampling, index: u64) -> Sampling {
+    let clock = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.as_nanos() as u64
+    };
+    Sampling {
+        temperature: ask.temperature.unwrap_or(recommended.temperature),
+        top_k: ask.top_k.unwrap_or(recommended.top_k),
+        top_p: ask.top_p.unwrap_or(recommended.top_p),
+        min_p: ask.min_p.unwrap_or(recommended.min_p),
+        repetition_penalty: ask.repetition_penalty.unwrap_or(recommended.repetition_penalty),
+        presence_penalty: ask.presence_penalty.unwrap_or(recommended.presence_penalty),
+        frequency_penalty: ask.frequency_penalty.unwrap_or(recommended.frequency_penalty),
+        seed: ask.seed.unwrap_or_else(clock).wrapping_add(index),
+    }
+}

@@ -1,0 +1,109 @@
+//! From what a client wants to the tokens that are continued.
+
+use super::Model;
+use crate::ask::{Ask, Prompt, ThinkingAsk, ToolChoice};
+use crate::error::Refusal;
+use baimo_text::voice::{NoSwitch, switch_thinking};
+use baimo_text::{Chat, EncodeOptions};
+use serde_json::Value;
+
+/// A prompt, ready to be continued.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// What the model is given.
+    pub tokens: Vec<u32>,
+    /// The end of the text they stand for, by which the beginning of the answer is read; empty
+    /// where there is none to read.
+    pub text: String,
+    /// Whether the answer is read by the model's voice: thoughts, words and calls apart.
+    pub speaks: bool,
+    /// The tools that the model knows of.
+    pub tools: Option<Value>,
+}
+
+impl Model {
+    /// The tokens of a request.
+    ///
+    /// # Errors
+    /// Where the model has no chat template, its template refuses the conversation, or thinking is
+    /// asked for that the model cannot do.
+    pub fn prepare(&self, ask: &Ask) -> Result<Prepared, Refusal> {
+        match &ask.prompt {
+            Prompt::Chat(chat) => self.prepare_chat(chat, ask),
+            Prompt::Text(text) => Ok(Prepared {
+                tokens: self.encode(text, EncodeOptions::PROMPT)?,
+                text: String::new(),
+                speaks: false,
+                tools: None,
+            }),
+            Prompt::Tokens(tokens) => Ok(Prepared {
+                tokens: tokens.clone(),
+                text: String::new(),
+                speaks: false,
+                tools: None,
+            }),
+        }
+    }
+
+    fn prepare_chat(&self, chat: &Chat, ask: &Ask) -> Result<Prepared, Refusal> {
+        let Some(template) = &self.template else {
+            let hint = "hint: use /v1/completions";
+            let message = format!("model `{}` has no chat template\n{hint}", self.name);
+            return Err(Refusal::field("messages", message));
+        };
+        let mut chat = chat.clone();
+        chat.tools = match &ask.tool_choice {
+            ToolChoice::None => None,
+            ToolChoice::Auto | ToolChoice::Required => chat.tools.take(),
+            ToolChoice::Named(name) => only(chat.tools.take(), std::slice::from_ref(name)),
+            ToolChoice::Among { names, .. } => only(chat.tools.take(), names),
+        };
+        self.ask_to_think(&mut chat, &ask.thinking)?;
+        let text = template.render(&chat).map_err(|error| {
+            Refusal::field("messages", format!("the chat template refuses them: {error}"))
+        })?;
+        let tokens = self.encode(&text, EncodeOptions::TEMPLATE)?;
+        Ok(Prepared { tokens, text, speaks: true, tools: chat.tools })
+    }
+
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    /// Where the tokenizer cannot read it.
+    pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, Refusal> {
+        let encoded = self.tokenizer.encode(text, options);
+        encoded.map_err(|error| Refusal::field("messages", error.to_string()))
+    }
+
+    fn ask_to_think(&self, chat: &mut Chat, ask: &ThinkingAsk) -> Result<(), Refusal> {
+        let thinking = self.voice.and_then(|voice| voice.thinking);
+        let Some(switch) = ask.switch.or(ask.effort.as_ref().map(|effort| effort != "none")) else {
+            return Ok(());
+        };
+        if let Err(refused) = switch_thinking(chat, switch, self.voice) {
+            let wish = match refused {
+                NoSwitch::NeverThinks => "ask for no thinking, or for another model",
+                NoSwitch::AlwaysThinks => "set a thinking budget, or ask for another model",
+            };
+            let field = if ask.effort.is_some() { "reasoning_effort" } else { "enable_thinking" };
+            return Err(Refusal::field(field, format!("{refused}\nhint: {wish}")));
+        }
+        if let Some(effort) = ask.effort.as_ref().filter(|_| switch) {
+            chat.options.insert("reasoning_effort".to_owned(), effort.clone().into());
+        }
+        if let (Some(name), Some(budget)) = (thinking.and_then(|t| t.budget), ask.budget) {
+            chat.options.insert(name.to_owned(), budget.into());
+        }
+        Ok(())
+    }
+}
+
+/// Those of OpenAI's list of tools that have one of these names.
+fn only(tools: Option<Value>, names: &[String]) -> Option<Value> {
+    let named = |tool: &Value| {
+        let name = tool["function"]["name"].as_str();
+        name.is_some_and(|name| names.iter().any(|known| known == name))
+    };
+    let tools = tools?;
+    Some(tools.as_array()?.iter().filter(|tool| named(tool)).cloned().collect())
+}

@@ -1,0 +1,188 @@
+//! The models that are served, loaded when they are asked for.
+
+use crate::error::Refusal;
+use crate::metrics::Metrics;
+use crate::model::{About, Model, Worker};
+use axum::http::StatusCode;
+use baimo_engine::{Engine, Runner, Sampling};
+use baimo_text::voice::Voice;
+use baimo_text::{Template, Tokenizer};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::Mutex;
+
+/// A model, loaded, with an engine that nobody drives yet.
+pub struct Loaded {
+    /// Words to tokens and back.
+    pub tokenizer: Tokenizer,
+    /// Its chat format; `None` for a model that only continues text.
+    pub template: Option<Template>,
+    /// How it speaks, where that is known.
+    pub voice: Option<&'static Voice>,
+    /// What its makers recommend.
+    pub sampling: Sampling,
+    /// Tokens that end an answer.
+    pub stop_tokens: Vec<u32>,
+    /// What there is to tell of it.
+    pub about: About,
+    /// Its engine.
+    pub engine: Engine<Runner>,
+}
+
+/// Loads a model; called again after it was unloaded.
+pub type Load = Box<dyn Fn() -> anyhow::Result<Loaded> + Send + Sync>;
+
+/// A model that can be served.
+pub struct Served {
+    /// What clients call it.
+    pub name: String,
+    /// Loads it.
+    pub load: Load,
+}
+
+/// All models that can be served, in the order they were named.
+#[derive(Debug)]
+pub struct Registry {
+    entries: Vec<Entry>,
+    places: usize,
+    metrics: Arc<Metrics>,
+}
+
+struct Entry {
+    served: Served,
+    state: Mutex<State>,
+    known_since: u64,
+}
+
+#[derive(Default)]
+struct State {
+    model: Option<Arc<Model>>,
+    used: Option<Instant>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.debug_struct("Entry").field("name", &self.served.name).finish_non_exhaustive()
+    }
+}
+
+/// A model as a list tells of it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// What clients call it.
+    pub name: String,
+    /// Seconds since 1970 when the server began to offer it.
+    pub created: u64,
+    /// What there is to tell, while it is loaded.
+    pub about: Option<About>,
+    /// Requests under way.
+    pub requests: usize,
+}
+
+impl Registry {
+    /// Of `served`; each may have `places` requests under way and waiting.
+    pub fn new(served: Vec<Served>, places: usize, metrics: Arc<Metrics>) -> Registry {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let known_since = now.unwrap_or_default().as_secs();
+        let entry = |served| Entry { served, state: Mutex::default(), known_since };
+        Registry { entries: served.into_iter().map(entry).collect(), places, metrics }
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.served.name.clone()).collect()
+    }
+
+    /// The model of that name, the first where none is named; loaded if it is not.
+    ///
+    /// # Errors
+    /// No such model, or it cannot be loaded.
+    pub async fn get(self: &Arc<Self>, name: Option<&str>) -> Result<Arc<Model>, Refusal> {
+        let index = self.index(name)?;
+        let mut state = self.entries[index].state.lock().await;
+        state.used = Some(Instant::now());
+        match state.model.as_ref().filter(|model| !model.worker.has_ended()) {
+            Some(model) => Ok(model.clone()),
+            None => {
+                state.model = None;
+                let registry = self.clone();
+                let loading = tokio::task::spawn_blocking(move || registry.load(index));
+                let loaded = loading.await.map_err(|error| Refusal::internal(error.to_string()))?;
+                let model = loaded.map_err(|error| {
+                    let message = format!("cannot load the model: {error:#}");
+                    tracing::error!(model = self.entries[index].served.name, "{message}");
+                    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "model_not_loaded", message)
+                })?;
+                state.model = Some(model.clone());
+                Ok(model)
+            }
+        }
+    }
+
+    /// Forgets the weights and caches of a model once its last answer has ended; false where it was
+    /// not loaded.
+    ///
+    /// # Errors
+    /// No such model.
+    pub async fn unload(&self, name: &str) -> Result<bool, Refusal> {
+        let mut state = self.entries[self.index(Some(name))?].state.lock().await;
+        Ok(state.model.take().is_some())
+    }
+
+    /// Unloads what nobody has asked for since `idle`.
+    pub async fn unload_idle(&self, idle: Duration) {
+        for entry in &self.entries {
+            let mut state = entry.state.lock().await;
+            let rests = state.used.is_none_or(|used| used.elapsed() >= idle);
+            if rests && state.model.as_ref().is_some_and(|model| model.worker.requests() == 0) {
+                tracing::info!(model = entry.served.name, "unloaded after a rest");
+                state.model = None;
+            }
+        }
+    }
+
+    /// All models, without loading any.
+    pub async fn list(&self) -> Vec<Listed> {
+        let mut list = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            // While a model is being loaded, it is not there yet.
+            let model = entry.state.try_lock().ok().and_then(|state| state.model.clone());
+            list.push(Listed {
+                name: entry.served.name.clone(),
+                created: entry.known_since,
+                about: model.as_ref().map(|model| model.about.clone()),
+                requests: model.as_ref().map_or(0, |model| model.worker.requests()),
+            });
+        }
+        list
+    }
+
+    fn index(&self, name: Option<&str>) -> Result<usize, Refusal> {
+        let Some(name) = name.filter(|name| !name.is_empty() && *name != "default") else {
+            return Ok(0);
+        };
+        // Ollama's clients say the newest of a model like this.
+        let bare = name.strip_suffix(":latest").unwrap_or(name);
+        let found = self.entries.iter().position(|entry| entry.served.name == bare);
+        found.ok_or_else(|| Refusal::no_model(name, &self.names()))
+    }
+
+    fn load(&self, index: usize) -> anyhow::Result<Arc<Model>> {
+        let Served { name, load } = &self.entries[index].served;
+        let begun = Instant::now();
+        let loaded = load()?;
+        tracing::info!(model = name, seconds = begun.elapsed().as_secs_f64(), "loaded");
+        let watch = self.metrics.watch(name);
+        Ok(Arc::new(Model {
+            name: name.clone(),
+            tokenizer: Arc::new(loaded.tokenizer),
+            template: loaded.template,
+            voice: loaded.voice,
+            sampling: loaded.sampling,
+            stop_tokens: loaded.stop_tokens,
+            about: loaded.about,
+            worker: Worker::start(loaded.engine, self.places, watch),
+        }))
+    }
+}
