@@ -10,8 +10,12 @@ use crate::matmul::matrix::{Matrix, TileScales};
 use crate::matmul::{ROWS_AT_ONCE, Store};
 use crate::memory::ask_ahead;
 
-/// Input rows whose sums fit the registers.
+/// Input rows that take a pair of columns of weights as they are: with it their sums fit the
+/// registers.
 const MICRO_ROWS: usize = 4;
+/// Input rows whose sums fit the registers beside a column of floats: with two vectors each, enough
+/// chains of additions that none waits.
+const FLOAT_MICRO_ROWS: usize = 6;
 /// Columns made floats at a time when they are used by many rows: 8 KiB.
 const UNPACKED: usize = 128;
 /// Up to so many input rows take the weights as they are: for more it pays to make floats first.
@@ -97,11 +101,11 @@ fn columns<const F: usize>(
     let weights = &tile[range.start / 2 * bytes..range.end.div_ceil(2) * bytes];
     const FLOAT: usize = Format::F32 as usize;
     if rows.len() <= const { direct_rows(Format::ALL[F]) } {
-        fours::<F, true>(weights, range, input, rows, out);
+        all_rows::<F, true>(weights, range, input, rows, out);
         return;
     }
     if F == FLOAT {
-        fours::<F, false>(weights, range, input, rows, out);
+        all_rows::<F, false>(weights, range, input, rows, out);
         return;
     }
     let mut floats = Unpacked([0.0; UNPACKED * FLOAT_ROWS]);
@@ -110,7 +114,7 @@ fn columns<const F: usize>(
         let packed = &weights[(first - range.start) / 2 * bytes..];
         let count = (last - first).div_ceil(2);
         floats.fill::<F>(&packed[..count * bytes]);
-        fours::<FLOAT, false>(floats.bytes(), first..last, input, rows, out);
+        all_rows::<FLOAT, false>(floats.bytes(), first..last, input, rows, out);
     }
 }
 
@@ -139,30 +143,45 @@ impl Unpacked {
     }
 }
 
-/// All rows, up to four at a time; `STREAM` if the weights come from memory.
+/// All rows, a few at a time; `STREAM` if the weights come from memory.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn fours<const F: usize, const STREAM: bool>(
+fn all_rows<const F: usize, const STREAM: bool>(
+    weights: &[u8],
+    range: Range<usize>,
+    input: &Activations,
+    mut rows: &[u32],
+    mut out: &mut [[f32; FLOAT_ROWS]],
+) {
+    while !rows.is_empty() {
+        let (weights, range) = (weights, range.clone());
+        let done = match rows.len() {
+            8 => some_rows::<F, MICRO_ROWS, STREAM>(weights, range, input, rows, out),
+            FLOAT_MICRO_ROWS.. if !STREAM => {
+                some_rows::<F, FLOAT_MICRO_ROWS, STREAM>(weights, range, input, rows, out)
+            }
+            MICRO_ROWS.. => some_rows::<F, MICRO_ROWS, STREAM>(weights, range, input, rows, out),
+            2.. => some_rows::<F, 2, STREAM>(weights, range, input, rows, out),
+            _ => some_rows::<F, 1, STREAM>(weights, range, input, rows, out),
+        };
+        (rows, out) = (&rows[done..], &mut out[done..]);
+    }
+}
+
+/// The first `N` of them; how many they are.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn some_rows<const F: usize, const N: usize, const STREAM: bool>(
     weights: &[u8],
     range: Range<usize>,
     input: &Activations,
     rows: &[u32],
     out: &mut [[f32; FLOAT_ROWS]],
-) {
-    let part = |row: u32| &input.float_row(row)[range.clone()];
-    for (rows, out) in rows.chunks(MICRO_ROWS).zip(out.chunks_mut(MICRO_ROWS)) {
-        match *rows {
-            [a] => multiply::<F, 1, STREAM>(weights, &[part(a)], out),
-            [a, b] => multiply::<F, 2, STREAM>(weights, &[part(a), part(b)], out),
-            [a, b, c] => {
-                multiply::<F, 2, STREAM>(weights, &[part(a), part(b)], out);
-                multiply::<F, 1, STREAM>(weights, &[part(c)], &mut out[2..]);
-            }
-            [a, b, c, d] => {
-                multiply::<F, 4, STREAM>(weights, &[part(a), part(b), part(c), part(d)], out);
-            }
-            _ => unreachable!("chunks have one to four rows"),
-        }
+) -> usize {
+    let mut parts: [&[f32]; N] = [&[]; N];
+    for (part, row) in parts.iter_mut().zip(rows) {
+        *part = &input.float_row(*row)[range.clone()];
     }
+    multiply::<F, N, STREAM>(weights, &parts, &mut out[..N]);
+    N
 }
 
 /// Goes on with the sums in `out`: `input` are `N` rows of the columns `weights` begins with.

@@ -1,13 +1,12 @@
 //! Float weights: one fused multiply-add per column and 16 outputs.
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 use std::ops::Range;
 
 use crate::format::Format;
 use crate::matmul::activations::Activations;
 use crate::matmul::avx2;
-use crate::matmul::layout::{FLOAT_ROWS, pair_bytes};
+use crate::matmul::layout::{FLOAT_ROWS, LINE, pair_bytes};
 use crate::matmul::matrix::Matrix;
 use crate::matmul::{ROWS_AT_ONCE, Store};
 
@@ -16,9 +15,16 @@ const FEW_ROWS: usize = 4;
 /// Columns made floats at a time: 8 KiB a tile. With half as many, moving sums in and out of
 /// registers takes a twelfth of the time.
 const UNPACKED: usize = 128;
+/// Input rows whose sums of two tiles stay in registers.
+const MICRO_ROWS: usize = 8;
 
 /// The sums of `T` tiles for every row.
-type Sums<const T: usize> = [[__m512; T]; ROWS_AT_ONCE];
+#[repr(align(64))]
+struct Sums<const T: usize>([[[f32; FLOAT_ROWS]; T]; ROWS_AT_ONCE]);
+
+impl<const T: usize> Sums<T> {
+    const ZERO: Sums<T> = Sums([[[0.0; FLOAT_ROWS]; T]; ROWS_AT_ONCE]);
+}
 
 /// As `scalar::float_tile` for each of `tiles`, bit for bit.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
@@ -63,34 +69,37 @@ fn many<const F: usize, const T: usize>(
     rows: &[u32],
     store: Store<FLOAT_ROWS>,
 ) {
-    let tiles: [&[u8]; T] = from_fn(|tile| weights.tile(first + tile));
-    let mut sums: Sums<T> = [[_mm512_setzero_ps(); T]; ROWS_AT_ONCE];
+    let tiles: [&[u8]; T] = std::array::from_fn(|tile| weights.tile(first + tile));
+    let mut sums = Sums::<T>::ZERO;
     match weights.scales() {
         None => columns::<F, T>(tiles, 0..input.columns(), input, rows, &mut sums),
         Some(scales) => {
             let width = scales.columns_per_block;
-            let scales: [_; T] = from_fn(|tile| scales.tile(first + tile));
             for (block, begin) in (0..input.columns()).step_by(width).enumerate() {
                 let end = input.columns().min(begin.saturating_add(width));
-                let mut part: Sums<T> = [[_mm512_setzero_ps(); T]; ROWS_AT_ONCE];
+                let mut part = Sums::<T>::ZERO;
                 columns::<F, T>(tiles, begin..end, input, rows, &mut part);
                 for tile in 0..T {
-                    // SAFETY: sixteen floats.
-                    let scale = unsafe { _mm512_loadu_ps(scales[tile][block].as_ptr()) };
-                    for (sums, part) in sums.iter_mut().zip(&part) {
-                        sums[tile] = _mm512_fmadd_ps(part[tile], scale, sums[tile]);
+                    let scale = &scales.tile(first + tile)[block];
+                    for (sums, part) in sums.0.iter_mut().zip(&part.0).take(rows.len()) {
+                        add_scaled(&part[tile], scale, &mut sums[tile]);
                     }
                 }
             }
         }
     }
-    for tile in 0..T {
-        let mut out = [[0.0; FLOAT_ROWS]; ROWS_AT_ONCE];
-        for (out, sums) in out.iter_mut().zip(&sums[..rows.len()]) {
-            // SAFETY: sixteen floats.
-            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sums[tile]) };
-        }
-        store(first + tile, &out[..rows.len()]);
+    store(first, sums.0[..rows.len()].as_flattened());
+}
+
+/// `sums + part * scale`, rounded once.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_scaled(part: &[f32; FLOAT_ROWS], scale: &[f32; FLOAT_ROWS], sums: &mut [f32; FLOAT_ROWS]) {
+    // SAFETY: sixteen floats each.
+    unsafe {
+        let (part, scale) = (_mm512_loadu_ps(part.as_ptr()), _mm512_loadu_ps(scale.as_ptr()));
+        let sum = _mm512_fmadd_ps(part, scale, _mm512_loadu_ps(sums.as_ptr()));
+        _mm512_storeu_ps(sums.as_mut_ptr(), sum);
     }
 }
 
@@ -108,15 +117,19 @@ fn columns<const F: usize, const T: usize>(
     let mut floats = Floats([[[0.0; FLOAT_ROWS]; UNPACKED]; T]);
     for first in range.clone().step_by(UNPACKED) {
         let here = first..range.end.min(first + UNPACKED);
-        let packed = tiles.map(|tile| &tile[first / 2 * bytes..here.end.div_ceil(2) * bytes]);
-        for (floats, packed) in floats.0.iter_mut().zip(packed) {
-            unpack::<F>(packed, floats);
+        let (start, end) = (first / 2 * bytes, here.end.div_ceil(2) * bytes);
+        for (tile, floats) in tiles.iter().zip(&mut floats.0) {
+            unpack::<F>(&tile[start..end], floats);
         }
-        let (mut rows, mut sums) = (rows, &mut sums[..]);
+        let mut next = Next::new(tiles, start, end, rows.len());
+        let (mut rows, mut sums) = (rows, &mut sums.0[..]);
         while !rows.is_empty() {
+            next.ask();
             let done = match rows.len() {
-                8.. => some_rows::<T, 8>(&floats, here.clone(), input, rows, sums),
-                4..8 => some_rows::<T, 4>(&floats, here.clone(), input, rows, sums),
+                MICRO_ROWS.. => {
+                    some_rows::<T, MICRO_ROWS>(&floats, here.clone(), input, rows, sums)
+                }
+                4..MICRO_ROWS => some_rows::<T, 4>(&floats, here.clone(), input, rows, sums),
                 2..4 => some_rows::<T, 2>(&floats, here.clone(), input, rows, sums),
                 _ => some_rows::<T, 1>(&floats, here.clone(), input, rows, sums),
             };
@@ -125,50 +138,123 @@ fn columns<const F: usize, const T: usize>(
     }
 }
 
+/// The weights that are unpacked next, asked for a part at a time between groups of rows: they
+/// come while sums are made. The processor does not see so far by itself.
+struct Next<const T: usize> {
+    starts: [*const u8; T],
+    at: usize,
+    bytes: usize,
+    step: usize,
+}
+
+impl<const T: usize> Next<T> {
+    /// After bytes `start..end` of these tiles, for so many rows.
+    #[inline(always)]
+    fn new(tiles: [&[u8]; T], start: usize, end: usize, rows: usize) -> Next<T> {
+        let mut starts = [std::ptr::null(); T];
+        for (next, tile) in starts.iter_mut().zip(tiles) {
+            // After the last columns the first ones of as many tiles further on.
+            let at = if end < tile.len() { end } else { T * tile.len() };
+            *next = tile.as_ptr().wrapping_add(at);
+        }
+        let bytes = end - start;
+        let step = bytes.div_ceil(rows.div_ceil(MICRO_ROWS)).next_multiple_of(LINE);
+        Next { starts, at: 0, bytes, step }
+    }
+
+    #[inline(always)]
+    fn ask(&mut self) {
+        let end = self.bytes.min(self.at + self.step);
+        for start in self.starts {
+            for at in (self.at..end).step_by(LINE) {
+                // SAFETY: a prefetch has no effect that a program could see, at any address.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at).cast()) };
+            }
+        }
+        self.at = end;
+    }
+}
+
 /// Columns of `T` tiles as floats.
 #[repr(align(64))]
 struct Floats<const T: usize>([[[f32; FLOAT_ROWS]; UNPACKED]; T]);
 
 /// Makes floats of pairs of columns.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn unpack<const F: usize>(packed: &[u8], floats: &mut [[f32; FLOAT_ROWS]; UNPACKED]) {
     let pairs = packed.chunks_exact(const { pair_bytes(Format::ALL[F]) });
     for (packed, out) in pairs.zip(floats.as_chunks_mut::<2>().0) {
-        // SAFETY: a whole pair of columns.
-        let pair = unsafe { avx2::load_pair::<F>(packed.as_ptr()) };
-        for (halves, out) in pair.into_iter().zip(out) {
-            for (half, out) in halves.into_iter().zip(out.as_chunks_mut::<8>().0) {
-                // SAFETY: eight floats.
-                unsafe { _mm256_storeu_ps(out.as_mut_ptr(), half) };
-            }
+        // SAFETY: a whole pair of columns, and two vectors.
+        unsafe {
+            let [even, odd] = load_pair::<F>(packed.as_ptr());
+            _mm512_storeu_ps(out[0].as_mut_ptr(), even);
+            _mm512_storeu_ps(out[1].as_mut_ptr(), odd);
         }
     }
 }
 
+/// A pair of columns as floats.
+///
+/// # Safety
+/// `pair_bytes` readable bytes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn load_pair<const F: usize>(at: *const u8) -> [__m512; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if const { matches!(Format::ALL[F], Format::Bf16) } {
+            let words = _mm512_loadu_si512(at.cast());
+            let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+            let odd = _mm512_castsi512_ps(_mm512_and_si512(words, upper));
+            return [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)), odd];
+        }
+        let [[a, b], [c, d]] = avx2::load_pair::<F>(at);
+        let join = |low, high| _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high);
+        [join(a, b), join(c, d)]
+    }
+}
+
 /// Goes on with the sums of the first `N` rows; how many they are.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn some_rows<const T: usize, const N: usize>(
     floats: &Floats<T>,
     here: Range<usize>,
     input: &Activations,
     rows: &[u32],
-    sums: &mut [[__m512; T]],
+    sums: &mut [[[f32; FLOAT_ROWS]; T]],
 ) -> usize {
     let count = here.len().min(UNPACKED);
-    let input: [&[f32]; N] = from_fn(|row| &input.float_row(rows[row])[here.clone()][..count]);
-    let mut turned: [[__m512; T]; N] = from_fn(|row| sums[row]);
+    let sums = &mut sums[..N];
+    let mut parts: [&[f32]; N] = [&[]; N];
+    let mut turned = [[_mm512_setzero_ps(); T]; N];
+    for row in 0..N {
+        parts[row] = &input.float_row(rows[row])[here.clone()][..count];
+        for tile in 0..T {
+            // SAFETY: sixteen floats.
+            turned[row][tile] = unsafe { _mm512_loadu_ps(sums[row][tile].as_ptr()) };
+        }
+    }
     for column in 0..count {
-        // SAFETY: sixteen floats.
-        let weights: [__m512; T] =
-            from_fn(|tile| unsafe { _mm512_load_ps(floats.0[tile][column].as_ptr()) });
+        let mut weights = [_mm512_setzero_ps(); T];
+        for (weights, floats) in weights.iter_mut().zip(&floats.0) {
+            // SAFETY: sixteen floats at the start of a line.
+            *weights = unsafe { _mm512_load_ps(floats[column].as_ptr()) };
+        }
         for row in 0..N {
             // SAFETY: every row was cut to `count` columns.
-            let value = _mm512_set1_ps(unsafe { *input[row].get_unchecked(column) });
+            let value = _mm512_set1_ps(unsafe { *parts[row].get_unchecked(column) });
             for tile in 0..T {
                 turned[row][tile] = _mm512_fmadd_ps(value, weights[tile], turned[row][tile]);
             }
         }
     }
-    sums[..N].copy_from_slice(&turned);
+    for row in 0..N {
+        for tile in 0..T {
+            // SAFETY: sixteen floats.
+            unsafe { _mm512_storeu_ps(sums[row][tile].as_mut_ptr(), turned[row][tile]) };
+        }
+    }
     N
 }
