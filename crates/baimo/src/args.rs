@@ -162,6 +162,9 @@ pub struct Serve {
     /// Positions that all conversations share in the cache [default: twice the context]
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     pub cache_tokens: Option<usize>,
+    /// The chat template, in Jinja, of a model that comes without one or with a bad one
+    #[arg(long, value_name = "FILE")]
+    pub chat_template: Option<PathBuf>,
     /// Numbers of cached keys and values: f16 or f32
     #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
     pub kv: KvElement,

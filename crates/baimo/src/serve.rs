@@ -7,7 +7,8 @@ use crate::source::{self, Source};
 use anyhow::{Context, Result, bail};
 use baimo_engine::{KvElement, Limits};
 use baimo_server::{About, Config, Loaded, Served};
-use std::path::Path;
+use baimo_text::Template;
+use std::path::{Path, PathBuf};
 
 /// Positions of a sequence where nothing is said: memory is taken only as it is used.
 const CONTEXT: usize = 32768;
@@ -62,6 +63,7 @@ struct Plan {
     element: KvElement,
     context: Option<usize>,
     cache: Option<usize>,
+    template: Option<PathBuf>,
     sequences: usize,
 }
 
@@ -74,6 +76,7 @@ impl Plan {
             element: arguments.kv,
             context: arguments.context,
             cache: arguments.cache_tokens,
+            template: arguments.chat_template.clone(),
             sequences: config.sequences,
         }
     }
@@ -81,7 +84,10 @@ impl Plan {
     fn load(&self) -> Result<Loaded> {
         let source = Source::open(&self.model)?;
         let tokenizer = source.tokenizer()?;
-        let template = source.template().ok();
+        let template = match &self.template {
+            Some(path) => Some(template(path)?),
+            None => source.template().ok(),
+        };
         let voice = template.as_ref().and_then(|template| source.voice(template));
         let generation = source.generation_config()?;
         let blueprint = source.blueprint();
@@ -116,4 +122,11 @@ impl Plan {
             engine: session::engine(runner, limits),
         })
     }
+}
+
+/// A chat template out of a file.
+fn template(path: &Path) -> Result<Template> {
+    let named = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(named)?;
+    Template::new([("default".to_owned(), text)].into(), Default::default()).with_context(named)
 }
