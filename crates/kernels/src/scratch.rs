@@ -67,6 +67,18 @@ impl<T> From<Vec<T>> for Lent<T> {
     }
 }
 
+impl<T: Clone> Clone for Lent<T> {
+    fn clone(&self) -> Lent<T> {
+        Lent::from(self.to_vec())
+    }
+}
+
+impl<T: PartialEq> PartialEq for Lent<T> {
+    fn eq(&self, other: &Lent<T>) -> bool {
+        **self == **other
+    }
+}
+
 impl<T> Deref for Lent<T> {
     type Target = [T];
 

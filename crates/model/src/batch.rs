@@ -1,6 +1,7 @@
 //! What the model is run on and what it gives.
 
 use crate::opening::Opening;
+use baimo_kernels::Floats;
 
 /// Tokens to compute: rows laid flat, in spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Place {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logits {
     vocab: usize,
-    values: Vec<f32>,
+    values: Floats,
     hidden: usize,
     embeddings: Vec<f32>,
 }
@@ -88,7 +89,8 @@ impl Logits {
     ///
     /// # Panics
     /// Where `values` is not whole rows.
-    pub fn new(vocab: usize, values: Vec<f32>) -> Logits {
+    pub fn new(vocab: usize, values: impl Into<Floats>) -> Logits {
+        let values = values.into();
         assert!(vocab > 0 && values.len().is_multiple_of(vocab), "logits are not whole rows");
         Logits { vocab, values, hidden: 1, embeddings: Vec::new() }
     }

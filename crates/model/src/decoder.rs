@@ -165,7 +165,7 @@ impl Decoder {
             Some(head) => head.apply(kernels, &rows),
             None => crate::linear::apply(kernels, &rows, &self.embedding, None),
         };
-        Logits::new(vocab, values.into_vec())
+        Logits::new(vocab, values)
     }
 }
 

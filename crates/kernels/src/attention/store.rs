@@ -208,8 +208,9 @@ struct Target<'a> {
     v: &'a [f32],
 }
 
-/// Numbers below which one thread writes them all.
-const WORTH_SHARING: usize = 32 * 1024;
+/// Numbers of keys below which one thread writes them all. There are few, as each number of a key
+/// goes to a cache line of its own, far away.
+const WORTH_SHARING: usize = 512;
 
 fn write<E: KvNumber>(kernels: &Kernels, target: &Target, numbers: &mut [E]) {
     let heads = target.layout.kv_heads;

@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::scales::{e8m0, field, half, iq4_xs_scale, q3_k_scale, row_bytes, scale_and_minimum};
+use super::scales::{
+    e8m0, field, half, iq4_xs_scale, q3_k_scale, row_bytes, scale_and_minimum, scales_and_minimums,
+};
 use super::unpack::{Codes, bytes, look_up, nibbles, pairs, with_bit, with_upper_pairs};
 use crate::format::{Format, IQ4_VALUES, MXFP4_VALUES};
 use crate::matmul::layout::group;
@@ -95,7 +97,7 @@ const MXFP4_UNSIGNED: [i8; 16] = {
 /// block `index`; tiles begin on cache lines, and heads and blocks are multiples of 32 bytes.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn unpack<const F: usize>(begin: *const u8, index: usize) -> Block {
+pub(in crate::matmul) unsafe fn unpack<const F: usize>(begin: *const u8, index: usize) -> Block {
     let format = const { Format::ALL[F] };
     let shape = const { group(Format::ALL[F]) };
     const {
@@ -107,6 +109,75 @@ pub(super) unsafe fn unpack<const F: usize>(begin: *const u8, index: usize) -> B
     // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
     unsafe {
         let mut block = unpack_scales(format, begin, index);
+        block.codes =
+            unpack_codes(format, begin.add(shape.head_bytes + index * shape.block_bytes()));
+        block
+    }
+}
+
+/// What the head of a group says of all its blocks, for a format that packs small scales in 6 bits.
+pub(in crate::matmul) struct Head {
+    scale: __m256,
+    minimum: __m256,
+    /// Scales, then minimums: of each block, of each row.
+    small: [[__m256i; 2]; 2],
+}
+
+impl Head {
+    /// The head of a group of format number `F`; none where blocks are as well asked one by one.
+    ///
+    /// # Safety
+    /// `begin` is the first byte of a group of that format.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(in crate::matmul) unsafe fn of<const F: usize>(begin: *const u8) -> Option<Head> {
+        let format = const { Format::ALL[F] };
+        // SAFETY: the caller's promise.
+        matches!(format, Format::Q4K | Format::Q5K).then(|| unsafe {
+            Head {
+                scale: half(begin, 0),
+                minimum: negated(half(begin, 1)),
+                small: scales_and_minimums(begin.add(32)),
+            }
+        })
+    }
+
+    /// Everything of block `index` but the codes.
+    ///
+    /// # Safety
+    /// `index` is below 8.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn block(&self, index: usize) -> Block {
+        // SAFETY: 64 bytes each, the caller's promise.
+        let [scale, minimum] =
+            self.small.each_ref().map(|small| unsafe { row_bytes(small.as_ptr().cast(), index) });
+        let mut block = Block::zero();
+        block.scale[0] = times(self.scale, scale);
+        block.minimum[0] = times(self.minimum, minimum);
+        block
+    }
+}
+
+/// [`unpack`] where the group's head was read, if it is worth it.
+///
+/// # Safety
+/// As for [`unpack`], and the head is that group's.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(in crate::matmul) unsafe fn unpack_below<const F: usize>(
+    head: Option<&Head>,
+    begin: *const u8,
+    index: usize,
+) -> Block {
+    let format = const { Format::ALL[F] };
+    let shape = const { group(Format::ALL[F]) };
+    // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
+    unsafe {
+        let Some(head) = head else { return unpack::<F>(begin, index) };
+        let stride = shape.bytes() / shape.blocks;
+        ask_ahead(begin.wrapping_add(index * stride), stride);
+        let mut block = head.block(index);
         block.codes =
             unpack_codes(format, begin.add(shape.head_bytes + index * shape.block_bytes()));
         block

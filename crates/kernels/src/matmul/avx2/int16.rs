@@ -7,9 +7,9 @@ use std::arch::x86_64::*;
 use std::array::from_fn;
 use std::mem::MaybeUninit;
 
+use super::floats;
 use super::scales::half;
 use super::unpack::bytes;
-use super::{floats, stream};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS, group};
@@ -51,22 +51,9 @@ unsafe impl Arithmetic for Int16 {
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn unpack([begin, _]: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
-        let shape = const { group(Format::Q8_0) };
-        const { assert!(group(Format::Q8_0).block_bytes() == BLOCK * QUANTIZED_ROWS) };
-        let stride = shape.bytes() / shape.blocks;
-        ask_ahead(begin.wrapping_add(index * stride), stride);
-        // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
-        unsafe {
-            let mut codes = [_mm256_setzero_si256(); 16];
-            let fours = bytes(begin.add(shape.head_bytes + index * shape.block_bytes()));
-            for (pairs, four) in codes.as_chunks_mut::<2>().0.iter_mut().zip(fours) {
-                *pairs = [
-                    _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(four)),
-                    _mm256_srai_epi16::<8>(four),
-                ];
-            }
-            block.write(Block { codes, scale: half(begin, index) });
-        }
+        // SAFETY: the caller's promise.
+        let (codes, scale) = unsafe { unpack_words(begin, index) };
+        block.write(Block { codes, scale });
     }
 
     #[inline]
@@ -85,12 +72,53 @@ unsafe impl Arithmetic for Int16 {
 
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn stream(tile: &[u8], input: &[Int16Block]) -> [f32; QUANTIZED_ROWS] {
-        stream::<Self>(tile, input)
+        let shape = const { group(Format::Q8_0) };
+        let mut sums = [_mm256_setzero_ps()];
+        let mut begin = tile.as_ptr();
+        for input in input.chunks(shape.blocks) {
+            for (index, input) in input.chunks(1).enumerate() {
+                // SAFETY: the tile has this block: `layout::tile_bytes` counted the same groups.
+                unsafe {
+                    let (codes, scale) = unpack_words(begin, index);
+                    Self::add::<1, 1>(&[[Block { codes, scale }]], &[input], [&mut sums]);
+                }
+            }
+            begin = begin.wrapping_add(shape.bytes());
+        }
+        floats(sums[0])
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn floats(sums: &[__m256], _: usize, out: &mut [[f32; QUANTIZED_ROWS]], tiles: usize) {
         out.iter_mut().step_by(tiles).zip(sums).for_each(|(out, sums)| *out = floats(*sums));
+    }
+}
+
+/// The codes and the scales of block `index` of a group; asks for a block that comes later.
+///
+/// # Safety
+/// As for [`Arithmetic::unpack`].
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(in crate::matmul) unsafe fn unpack_words(
+    begin: *const u8,
+    index: usize,
+) -> ([__m256i; 16], __m256) {
+    let shape = const { group(Format::Q8_0) };
+    const { assert!(group(Format::Q8_0).block_bytes() == BLOCK * QUANTIZED_ROWS) };
+    let stride = shape.bytes() / shape.blocks;
+    ask_ahead(begin.wrapping_add(index * stride), stride);
+    // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
+    unsafe {
+        let mut codes = [_mm256_setzero_si256(); 16];
+        let fours = bytes(begin.add(shape.head_bytes + index * shape.block_bytes()));
+        for (pairs, four) in codes.as_chunks_mut::<2>().0.iter_mut().zip(fours) {
+            *pairs = [
+                _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(four)),
+                _mm256_srai_epi16::<8>(four),
+            ];
+        }
+        (codes, half(begin, index))
     }
 }
 

@@ -8,11 +8,13 @@ use std::arch::x86_64::*;
 use std::array::from_fn;
 use std::mem::MaybeUninit;
 
-use super::block::{Block, halves, has_minimum, offset, signed, sums_in_16_bits, unpack};
-use super::{floats, stream};
+use super::block::{
+    Block, Head, halves, has_minimum, offset, signed, sums_in_16_bits, unpack, unpack_below,
+};
+use super::floats;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
-use crate::matmul::layout::QUANTIZED_ROWS;
+use crate::matmul::layout::{QUANTIZED_ROWS, group};
 use crate::matmul::tiles::{Arithmetic, steps};
 
 /// Format number `F` of [`Format::ALL`].
@@ -63,7 +65,22 @@ unsafe impl<const F: usize> Arithmetic for Int8<F> {
 
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn stream(tile: &[u8], input: &[Int8Block]) -> [f32; QUANTIZED_ROWS] {
-        stream::<Self>(tile, input)
+        let shape = const { group(Format::ALL[F]) };
+        let mut sums = [_mm256_setzero_ps()];
+        let mut begin = tile.as_ptr();
+        for input in input.chunks(shape.blocks) {
+            // SAFETY: the tile has this group: `layout::tile_bytes` counted the same.
+            let head = unsafe { Head::of::<F>(begin) };
+            for (index, input) in input.chunks(1).enumerate() {
+                // SAFETY: the same of its blocks.
+                unsafe {
+                    let block = unpack_below::<F>(head.as_ref(), begin, index);
+                    Self::add::<1, 1>(&[[block]], &[input], [&mut sums]);
+                }
+            }
+            begin = begin.wrapping_add(shape.bytes());
+        }
+        floats(sums[0])
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]

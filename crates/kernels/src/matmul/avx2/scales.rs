@@ -51,6 +51,24 @@ pub(super) unsafe fn scale_and_minimum(packed: *const u8, part: usize) -> (__m12
     (scale, minimum)
 }
 
+/// [`scale_and_minimum`] of all columns of a group: the scales, then the minimums, `[8][8]` each.
+/// For one block at a time as many instructions would go to these as to the codes.
+///
+/// # Safety
+/// 96 readable bytes at `packed`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn scales_and_minimums(packed: *const u8) -> [[__m256i; 2]; 2] {
+    // SAFETY: byte rows 0..12, four at a time, the caller's promise.
+    let [low, high, both] =
+        [0, 32, 64].map(|at| unsafe { _mm256_loadu_si256(packed.add(at).cast()) });
+    let masked = |bytes, mask| _mm256_and_si256(bytes, _mm256_set1_epi8(mask));
+    let upper = |bytes| masked(_mm256_srli_epi16::<2>(bytes), 0x30);
+    let scales = _mm256_or_si256(masked(both, 15), upper(low));
+    let minimums = _mm256_or_si256(masked(_mm256_srli_epi16::<4>(both), 15), upper(high));
+    [[masked(low, 63), scales], [masked(high, 63), minimums]]
+}
+
 /// The scales minus 32 of 16 columns, as `format::q3_k_scale` has them.
 ///
 /// # Safety

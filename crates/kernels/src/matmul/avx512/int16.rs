@@ -68,8 +68,8 @@ unsafe impl Arithmetic for Int16 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     unsafe fn stream(tile: &[u8], input: &[Int16Block]) -> [f32; QUANTIZED_ROWS] {
-        // SAFETY: the caller's promise; AVX2 is there where AVX-512 is.
-        unsafe { avx2::Int16::stream(tile, input) }
+        // SAFETY: the caller's promise.
+        unsafe { super::stream::int16(tile, input) }
     }
 
     #[inline]

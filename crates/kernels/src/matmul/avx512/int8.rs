@@ -81,8 +81,8 @@ unsafe impl<const F: usize> Arithmetic for Int8<F> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     unsafe fn stream(tile: &[u8], input: &[Int8Block]) -> [f32; QUANTIZED_ROWS] {
-        // SAFETY: the caller's promise; AVX2 is there where AVX-512 is.
-        unsafe { avx2::Int8::<F>::stream(tile, input) }
+        // SAFETY: the caller's promise.
+        unsafe { super::stream::int8::<F>(tile, input) }
     }
 
     #[inline]

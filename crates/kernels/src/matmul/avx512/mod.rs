@@ -1,11 +1,12 @@
 //! Products on x86-64 with AVX-512 (F, BW, DQ, VL) and its integer dot products (VNNI).
 //!
-//! A vector is two tiles of quantized weights side by side, or one of floats. One row alone is a
-//! matter of reading memory and takes AVX2's way.
+//! A vector is two tiles of quantized weights side by side, or one of floats; for one row alone,
+//! one tile.
 
 mod float;
 mod int16;
 mod int8;
+mod stream;
 
 pub(super) use float::float_tiles;
 
