@@ -366,7 +366,7 @@ proptest! {
         seed in any::<u64>(),
         shape in any::<u16>(),
         rows in 1usize..40,
-        height in prop::sample::select(vec![1usize, 2, 3, 4, 5, 8, 17, 65]),
+        height in prop::sample::select(vec![1usize, 2, 3, 4, 5, 6, 7, 8, 17, 65]),
     ) {
         let mut random = Random(seed);
         for format in Format::ALL {

@@ -27,7 +27,8 @@ pub(super) unsafe trait Arithmetic {
     const WIDTH: usize;
     /// Vectors of sums that share an input's way into the registers, at most 3 and of 4 tiles.
     const VECTORS: usize;
-    /// Input rows that use a block while it is in registers: 4 or 8.
+    /// Most input rows that use a block while it is in registers, up to 8; fewer have a loop of
+    /// their own each.
     const ROWS: usize;
     /// Blocks of each tile unpacked at a time: a part of the first cache.
     const UNPACKED: usize = 8;
@@ -236,8 +237,12 @@ unsafe fn all_rows<A: Arithmetic, const T: usize>(
         at += unsafe {
             match (rows.len() - at).min(A::ROWS) {
                 8 => some_rows::<A, T, 8>(unpacked, &rows[at..], part, sums, at),
-                4..8 => some_rows::<A, T, 4>(unpacked, &rows[at..], part, sums, at),
-                2..4 => some_rows::<A, T, 2>(unpacked, &rows[at..], part, sums, at),
+                7 => some_rows::<A, T, 7>(unpacked, &rows[at..], part, sums, at),
+                6 => some_rows::<A, T, 6>(unpacked, &rows[at..], part, sums, at),
+                5 => some_rows::<A, T, 5>(unpacked, &rows[at..], part, sums, at),
+                4 => some_rows::<A, T, 4>(unpacked, &rows[at..], part, sums, at),
+                3 => some_rows::<A, T, 3>(unpacked, &rows[at..], part, sums, at),
+                2 => some_rows::<A, T, 2>(unpacked, &rows[at..], part, sums, at),
                 _ => some_rows::<A, T, 1>(unpacked, &rows[at..], part, sums, at),
             }
         };
