@@ -144,7 +144,7 @@ def main():
         if options.shots:
             import shots
 
-            shots.take(lambda **context: chat(browser, options.url, options.key, **context), options)
+            shots.take(lambda **context: chat(browser, None, None, **context), options.shots)
         browser.close()
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0 or passed == 0)

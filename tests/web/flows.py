@@ -57,7 +57,7 @@ def the_rate_is_of_the_tokens_after_the_first(chat):
     rate = chat.last.locator(".statistics").inner_text()
     found = re.match(r"([\d.,]+) tokens/s", rate)
     # 86 tokens in nine pauses of 60 ms, and whatever the machine adds.
-    assert found and 20 < float(found[1].replace(",", "")) < 170, rate
+    assert found and 20 < float(found[1].replace(",", "")) < 260, rate
 
 
 @flow()
@@ -122,10 +122,10 @@ def thoughts_that_the_user_folded_stay_folded(chat):
 @flow()
 def the_switch_for_thinking_is_sent_and_kept(chat):
     for value, sent in (("On", True), ("Off", False), ("Auto", None)):
-        chat.page.locator("#thinking").get_by_text(value, exact=True).click()
+        chat.page.get_by_role("radio", name=value, exact=True).check()
         chat.send("x")
         assert chat.sent.get("enable_thinking") is sent, value
-    chat.page.locator("#thinking").get_by_text("Off", exact=True).click()
+    chat.page.get_by_role("radio", name="Off", exact=True).check()
     chat.page.reload()
     expect(chat.page.locator("#thinking input[value=off]")).to_be_checked()
 
@@ -291,8 +291,7 @@ def a_stream_that_breaks_off_keeps_what_came(chat):
 @flow()
 def a_server_that_is_gone_is_said_so(chat):
     expect(chat.page.locator("#model")).to_have_value("poet")
-    chat.mock.shutdown()
-    chat.mock.server_close()
+    chat.mock.gone = True
     chat.send("hello")
     expect(chat.last.locator(".problem")).to_contain_text("The server cannot be reached")
 

@@ -2,6 +2,7 @@
 
 import json
 
+from axe_playwright_python.sync_playwright import Axe
 from browser import PHONE, WIDE, expect, flow
 
 
@@ -272,6 +273,35 @@ def the_page_works_by_keyboard_and_names_all_it_has(chat):
     expect(chat.page.locator("#set-system")).to_be_visible()
     chat.page.locator("#set-system").press("Escape")
     expect(chat.page.locator("#open-settings")).to_be_focused()
+
+
+def accessible(chat):
+    """Looks for what axe knows to keep people out: names, roles, contrast, order."""
+    chat.settings(system="Be calm.", tools='[{"name": "weather"}]', temperature="0.5")
+    chat.send("think")
+    chat.send("say # A\n> quote\n\n`code`\n\n```rust\nfn f() -> u8 { 1 } // x\n```\n\n- [ ] [l](https://a.b)")
+    chat.send("refuse")
+    chat.send("tools")
+    chat.page.locator("#open-settings").click()
+    chat.page.locator("#set-seed").fill("x")
+    chat.page.wait_for_timeout(300)
+    results = Axe().run(chat.page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@flow(color_scheme="light")
+def the_page_is_accessible_in_light(chat):
+    accessible(chat)
+
+
+@flow(color_scheme="dark")
+def the_page_is_accessible_in_dark(chat):
+    accessible(chat)
+
+
+@flow(color_scheme="dark", viewport=PHONE, locale="zh-CN")
+def the_page_is_accessible_on_a_phone(chat):
+    accessible(chat)
 
 
 @flow(real=True, viewport=WIDE)

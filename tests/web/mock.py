@@ -28,6 +28,7 @@ class Mock(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen = []
         self.needs_key = False
+        self.gone = False
         self.refusals_left = 0
         self.ended_early = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/"
@@ -81,6 +82,9 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(200, file.read_bytes(), kind, [("Content-Security-Policy", POLICY)])
 
     def do_POST(self):
+        if self.server.gone:
+            self.close_connection = True
+            return
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.unauthorized():
             return

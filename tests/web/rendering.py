@@ -7,7 +7,7 @@ from browser import expect, flow
 # All elements and attributes that an answer may consist of; anything else is a hole.
 CHECK = """
 (root) => {
-  const tags = new Set(("p br h3 h4 h5 h6 ul ol li input blockquote hr a strong em del code pre " +
+  const tags = new Set(("p br h2 h3 h4 h5 h6 ul ol li input blockquote hr a strong em del code pre " +
     "span div table thead tbody tr th td figure figcaption button svg path").split(" "));
   const names = new Set(("class href target rel start type checked disabled title aria-label " +
     "aria-hidden viewBox d").split(" "));
@@ -160,7 +160,7 @@ def markdown_is_shown_as_meant(chat):
     chat.send(SAMPLE)
     content = chat.last.locator(".content")
     count = lambda selector: content.locator(selector).count()  # noqa: E731
-    expect(content.locator("h3")).to_have_text("Title")
+    expect(content.locator("h2")).to_have_text("Title")
     assert content.locator("strong").all_inner_texts() == ["bold", "both", "“强调”"]
     assert content.locator("em").all_inner_texts() == ["em", "both"]
     expect(content.locator("p code").first).to_have_text("a <b> *c*")

@@ -8,6 +8,12 @@ import { t } from "./text.js";
 /** Makes them work. `current()` is the open conversation; `changed()` is called after an import. */
 export function startFiles({ current, changed, rename, remove, open }) {
   const menu = byId("menu");
+  menu.addEventListener("toggle", () => {
+    const button = byId("menu-button").getBoundingClientRect();
+    const left = Math.min(button.left, innerWidth - menu.offsetWidth - 8);
+    menu.style.left = `${left}px`;
+    menu.style.top = `${button.bottom + 4}px`;
+  });
   const item = (id, action) => {
     byId(id).addEventListener("click", () => {
       menu.hidePopover();

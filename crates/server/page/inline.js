@@ -29,9 +29,7 @@ export function safeLink(target) {
 /** The nodes of `text`, in a fragment. */
 export function inline(text) {
   const root = document.createDocumentFragment();
-  const scan = new Scan(text, root);
-  scan.run();
-  root.normalize();
+  new Scan(text, root).run();
   return root;
 }
 
@@ -45,6 +43,7 @@ class Scan {
   constructor(text, root) {
     this.text = text;
     this.at = 0;
+    this.pending = "";
     this.frames = [{ marker: "", node: root }];
     this.unclosed = new Set();
     this.lastLink = text.lastIndexOf("](");
@@ -54,8 +53,31 @@ class Scan {
     return this.frames[this.frames.length - 1];
   }
 
+  /** Adds texts and nodes. Texts are gathered first: a node for each would be slow. */
   put(...nodes) {
-    this.top.node.append(...nodes);
+    for (const node of nodes) {
+      if (typeof node === "string") {
+        this.pending += node;
+        continue;
+      }
+      this.settle();
+      this.top.node.append(node);
+    }
+  }
+
+  settle() {
+    if (this.pending) this.top.node.append(this.pending);
+    this.pending = "";
+  }
+
+  push(frame) {
+    this.settle();
+    this.frames.push(frame);
+  }
+
+  pop() {
+    this.settle();
+    return this.frames.pop();
   }
 
   run() {
@@ -72,6 +94,7 @@ class Scan {
       }
     }
     while (this.frames.length > 1) this.flatten();
+    this.settle();
   }
 
   /** Reads what begins here; `false` if it means nothing but itself. */
@@ -172,13 +195,13 @@ class Scan {
       const depth = this.openFrame(mark, left);
       if (depth < 0) break;
       while (this.frames.length - 1 > depth) this.flatten();
-      const { marker, node } = this.frames.pop();
+      const { marker, node } = this.pop();
       this.put(node);
       left -= marker.length;
     }
     while (opens && left > 0 && this.frames.length < FRAMES_MAX) {
       const marker = mark.repeat(Math.min(left, 2));
-      this.frames.push({ marker, node: el(EMPHASIS[marker]) });
+      this.push({ marker, node: el(EMPHASIS[marker]) });
       left -= marker.length;
     }
     this.put(mark.repeat(left));
@@ -202,7 +225,7 @@ class Scan {
     if (mark === "!" && this.text[this.at + 1] !== "[") return false;
     const closable = this.lastLink > this.at && this.frames.length < FRAMES_MAX;
     if (!closable) return false;
-    this.frames.push({ marker: "[", written: mark === "!" ? "![" : "[", node: el("a") });
+    this.push({ marker: "[", written: mark === "!" ? "![" : "[", node: el("a") });
     this.at += mark === "!" ? 2 : 1;
     return true;
   }
@@ -219,7 +242,7 @@ class Scan {
       this.put("]");
       return true;
     }
-    const { node } = this.frames.pop();
+    const { node } = this.pop();
     // A picture becomes a link to it: a page that loads it would tell its host who reads.
     this.put(link(href, node.firstChild ? contents(node) : found[1]));
     for (const frame of this.frames) frame.holdsLink = true;
@@ -229,7 +252,7 @@ class Scan {
 
   /** Takes back the innermost frame: its marker and what it holds become part of the one below. */
   flatten() {
-    const { marker, written, node } = this.frames.pop();
+    const { marker, written, node } = this.pop();
     this.put(written ?? marker, contents(node));
   }
 

@@ -17,8 +17,13 @@ let earliest = 0;
 /** Makes scrolling work. */
 export function startLog() {
   const scroller = byId("scroller");
+  let before = 0;
   scroller.addEventListener("scroll", () => {
-    following = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
+    const { scrollTop, scrollHeight, clientHeight } = scroller;
+    // Only the reader goes up. That the end is far may just mean that the answer grew meanwhile.
+    if (scrollHeight - scrollTop - clientHeight < NEAR) following = true;
+    else if (scrollTop < before) following = false;
+    before = scrollTop;
     byId("latest").hidden = following;
   });
   byId("latest").addEventListener("click", toEnd);

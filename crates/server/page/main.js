@@ -24,6 +24,7 @@ const running = () => runs.has(open.id);
 function show() {
   document.title = open.title ? `${open.title} · baimo 百模` : "baimo 百模";
   byId("title").textContent = open.title;
+  byId("title").hidden = !open.title;
   byId("menu-button").hidden = open.messages.length === 0;
   showModels();
   showLog(open, running(), { retry, edit, results });

@@ -4,6 +4,7 @@
 import { fillCode, codeBlock } from "./code.js";
 import { contents, el } from "./dom.js";
 import { inline } from "./inline.js";
+import { t } from "./text.js";
 
 const FENCE = /^([ \t]*)(`{3,}|~{3,})([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})(?=\s|$)/;
@@ -115,7 +116,7 @@ function heading(lines, at) {
   const words = lines[at].slice(found[0].length).trim();
   const text = words.endsWith("#") ? words.replace(/(^|\s)#{1,99}$/, "") : words;
   // The page's own headings stand above an answer's.
-  const tag = `h${Math.min(found[1].length + 2, 6)}`;
+  const tag = `h${Math.min(found[1].length + 1, 6)}`;
   const level = `level-${found[1].length}`;
   return { end: at + 1, build: () => el(tag, { class: level }, inline(text)) };
 }
@@ -189,7 +190,9 @@ function itemAt(lines, at, found) {
 function listItem(lines, loose, depth) {
   const task = TASK.exec(lines[0]);
   const checked = task && task[1] !== " ";
-  const box = task && el("input", { type: "checkbox", disabled: true, checked });
+  const label = t(checked ? "taskDone" : "taskOpen");
+  const props = { type: "checkbox", disabled: true, checked, "aria-label": label };
+  const box = task && el("input", props);
   const rest = task ? [lines[0].slice(task[0].length), ...lines.slice(1)] : lines;
   const item = el("li", { class: task ? "task" : "" }, box);
   for (const node of build(rest, depth + 1)) {

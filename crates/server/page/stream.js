@@ -95,8 +95,8 @@ export async function* events(body) {
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return;
-      const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
+      // Servers that forget the empty line after their last event are understood too.
+      const lines = (done ? `${rest}\n\n` : rest + value).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
       for (const line of lines) {
         if (line === "" && data.length) {
@@ -106,6 +106,7 @@ export async function* events(body) {
           data.push(line.slice(line[5] === " " ? 6 : 5));
         }
       }
+      if (done) return;
     }
   } finally {
     // Whoever stops reading also stops the server from computing.

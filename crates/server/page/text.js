@@ -64,6 +64,8 @@ const WORDS = {
   thoughtCount: ["{n} thinking", "{n} 用于思考"],
   firstToken: ["first token after {seconds}", "首个 token 用时 {seconds}"],
   code: ["code", "代码"],
+  taskDone: ["Done", "已完成"],
+  taskOpen: ["Not done", "未完成"],
 
   // Tools
   callsTool: ["Tool call", "工具调用"],
