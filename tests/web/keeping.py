@@ -1,9 +1,11 @@
 """Conversations that are kept, languages, keyboards, phones: what surrounds the chat."""
 
 import json
+import re
 
 from axe_playwright_python.sync_playwright import Axe
 from browser import PHONE, WIDE, expect, flow
+from mock import PAGE
 
 
 @flow()
@@ -66,6 +68,7 @@ def an_answer_goes_on_while_another_conversation_is_read(chat):
     chat.send("long", wait=False)
     expect(chat.last.locator(".content")).to_contain_text("Paragraph 1")
     chat.page.get_by_role("button", name="New chat").click()
+    expect(chat.page.locator("#conversations .running")).to_have_text("long")
     chat.ask("meanwhile")
     chat.page.locator("#conversations a").get_by_text("long").click()
     expect(chat.last.locator(".content")).to_contain_text("Paragraph 59")
@@ -233,6 +236,31 @@ def a_chinese_browser_gets_a_chinese_page_and_can_switch(chat):
     chat.page.reload()
     expect(chat.page.locator("#new")).to_have_text("New chat")
     expect(chat.last.locator("summary")).to_contain_text("Thought for")
+
+
+@flow()
+def every_word_is_in_both_languages_and_used(chat):
+    sources = {file.name: file.read_text(encoding="utf-8") for file in PAGE.iterdir()}
+    table = re.findall(r"^  (\w+): \[(.*?)\],$", sources.pop("text.js"), re.M | re.S)
+    assert len(table) > 100
+    rest = "\n".join(sources.values())
+    for key, words in table:
+        assert len(re.findall(r'"((?:[^"\\\\]|\\\\.)+)"', words)) == 2, (key, words)
+        assert re.search(rf'["\s{{]{key}["\s:,]', rest), f"{key} is not used"
+    used = re.findall(r'\bt\("(\w+)"|data-(?:text|label|hint)="(\w+)"', rest)
+    missing = {first or second for first, second in used} - {key for key, _ in table}
+    assert not missing, missing
+
+
+@flow()
+def what_was_typed_survives_a_reload(chat):
+    chat.prompt.fill("not sent yet")
+    chat.page.reload()
+    expect(chat.prompt).to_have_value("not sent yet")
+    chat.prompt.press("Enter")
+    chat.idle()
+    chat.page.reload()
+    expect(chat.prompt).to_have_value("")
 
 
 @flow()

@@ -4,6 +4,8 @@ import { byId, el, fitHeight, icon, isSendKey } from "./dom.js";
 import { summaryOf } from "./panel.js";
 import { t } from "./text.js";
 
+/** What is being written, kept for this tab's reloads. */
+const DRAFT = "baimo.draft";
 const SWITCH = ["auto", "on", "off"];
 let busy = false;
 
@@ -13,9 +15,13 @@ export function startComposer({ send, stop, think, settings }) {
   const submit = () => {
     if (busy || !area.value.trim() || !send(area.value)) return;
     area.value = "";
+    sessionStorage.removeItem(DRAFT);
     fitHeight(area);
   };
+  area.value = sessionStorage.getItem(DRAFT) ?? "";
+  fitHeight(area);
   area.addEventListener("input", () => {
+    sessionStorage.setItem(DRAFT, area.value);
     fitHeight(area);
     byId("send").disabled = !busy && !area.value.trim();
   });

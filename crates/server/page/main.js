@@ -29,7 +29,7 @@ function show() {
   showModels();
   showLog(open, running(), { retry, edit, results });
   showComposer(running(), open.settings);
-  showList(open.id, { rename, remove });
+  showList(open.id, runs, { rename, remove });
 }
 
 function keep(conversation) {
@@ -45,7 +45,7 @@ function keep(conversation) {
 function route() {
   const id = location.hash.slice(1);
   if (id === open.id) return;
-  open = runs.get(id)?.conversation ?? store.load(id) ?? store.begin();
+  open = runs.get(id)?.conversation ?? store.load(id) ?? store.begin(open.settings);
   if (id && open.id !== id) history.replaceState(null, "", location.pathname);
   clearLog();
   showSettings(open.settings);
@@ -160,7 +160,7 @@ async function complete(conversation, message, body, signal) {
   try {
     await withKey(signal, async () => {
       if (!names.length) await loadModels();
-      body.model ||= conversation.settings.model;
+      body.model ||= names[0];
       await answer(message, body, signal, update);
     });
   } catch (error) {
@@ -175,6 +175,7 @@ async function complete(conversation, message, body, signal) {
   const { state } = message.meta;
   say(t({ done: "answered", stopped: "stopped", broken: "broken" }[state] ?? "failed"));
   if (conversation === open) show();
+  else showList(open.id, runs, { rename, remove });
 }
 
 /** Runs `task`, again with a key from the user for as long as the server wants one. */
@@ -207,18 +208,17 @@ function askKey(used) {
 
 async function loadModels() {
   names = await models();
-  if (!names.includes(open.settings.model)) open.settings.model = names[0] ?? "";
   showModels();
 }
 
 function showModels() {
   const picker = byId("model");
-  const wanted = open.settings.model;
-  const shown = names.includes(wanted) || !wanted ? names : [wanted, ...names];
-  const options = shown.map((name) => el("option", { value: name, text: name }));
+  // The model of an old conversation may be served no more.
+  if (names.length && !names.includes(open.settings.model)) open.settings.model = names[0];
+  const options = names.map((name) => el("option", { value: name, text: name }));
   picker.replaceChildren(...(options.length ? options : [el("option", { text: t("noModel") })]));
-  picker.disabled = shown.length === 0;
-  if (wanted) picker.value = wanted;
+  picker.disabled = names.length === 0;
+  if (names.length) picker.value = open.settings.model;
 }
 
 function settingsChanged() {
@@ -276,7 +276,7 @@ addEventListener("keydown", (event) => {
   else if (!byId("settings").hidden) setPanel(false);
   else setOpen(false);
 });
-store.onListChange(() => showList(open.id, { rename, remove }));
+store.onListChange(() => showList(open.id, runs, { rename, remove }));
 speak();
 if (location.hash) route();
 withKey(null, loadModels).catch(() => say(t("offline"), true));

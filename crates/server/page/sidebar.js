@@ -4,8 +4,8 @@ import { byId, el, iconButton } from "./dom.js";
 import { list } from "./store.js";
 import { t } from "./text.js";
 
-/** Shows the list. `actions` has `rename(id)` and `remove(id)`. */
-export function showList(current, actions) {
+/** Shows the list; `runs` has the ids of answers being written. */
+export function showList(current, runs, actions) {
   const items = list().map(({ id, title }) => {
     const mark = id === current ? "page" : null;
     const link = el("a", { href: `#${id}`, "aria-current": mark, text: title, title });
@@ -15,7 +15,8 @@ export function showList(current, actions) {
       iconButton("edit", `${t("rename")}: ${title}`, () => actions.rename(id)),
       iconButton("trash", `${t("remove")}: ${title}`, () => actions.remove(id)),
     );
-    return el("li", { class: mark ? "current" : "" }, link, buttons);
+    const state = `${mark ? "current" : ""} ${runs.has(id) ? "running" : ""}`;
+    return el("li", { class: state.trim() }, link, buttons);
   });
   const none = el("li", { class: "none", text: t("none") });
   byId("conversations").replaceChildren(...(items.length ? items : [none]));

@@ -26,11 +26,11 @@ export function list() {
   return Array.isArray(items) ? items.sort((a, b) => b.updated - a.updated) : [];
 }
 
-/** A conversation with no messages, not kept yet, with the settings used last. */
-export function begin() {
+/** A conversation with no messages, not kept yet, with these settings or those used last. */
+export function begin(settings = read(LAST, {})) {
   const now = Date.now();
-  const settings = { ...DEFAULTS, ...read(LAST, {}) };
-  return { id: newId(), title: "", created: now, updated: now, settings, messages: [] };
+  const own = { ...DEFAULTS, ...settings };
+  return { id: newId(), title: "", created: now, updated: now, settings: own, messages: [] };
 }
 
 /** The conversation with this id, or `null`. */

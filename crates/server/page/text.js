@@ -52,7 +52,6 @@ const WORDS = {
   thought: ["Thought for {seconds}", "已思考 {seconds}"],
   thoughtOnly: ["Thoughts", "思考过程"],
   seconds: ["{n} s", "{n} 秒"],
-  answering: ["The answer has begun", "开始回答"],
   answered: ["The answer is complete", "回答完毕"],
   stopped: ["Stopped", "已停止"],
   cutShort: ["Cut at the token limit", "已达 token 上限"],
@@ -69,7 +68,6 @@ const WORDS = {
 
   // Tools
   callsTool: ["Tool call", "工具调用"],
-  callArguments: ["Arguments", "参数"],
   result: ["Result", "结果"],
   resultOf: ["Result of {name}", "{name} 的结果"],
   resultHint: ["Paste what the tool returned", "粘贴工具返回的内容"],
@@ -105,7 +103,6 @@ const WORDS = {
   ],
   reset: ["Reset all", "全部重置"],
   accessKey: ["Access key", "访问密钥"],
-  keySet: ["Change the key", "更改密钥"],
   toolCount: ["Tools: {n}", "工具：{n}"],
 
   // Dialogs
