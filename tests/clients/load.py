@@ -81,6 +81,9 @@ async def stall(client, arguments):
     runs = [asyncio.create_task(stream(client, asked(words(20, one), 2000), one_times))
             for one, one_times in enumerate(times)]
     while min(map(len, times)) < 40:
+        ended = [run for run in runs if run.done()]
+        if ended:
+            return {"a stream ended early": repr(ended[0])}
         await asyncio.sleep(0.05)
     gap = lambda one: [b - a for a, b in zip(one, one[1:])]
     quiet = [statistics.median(gap(one)) for one in times]

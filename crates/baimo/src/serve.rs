@@ -22,9 +22,12 @@ pub fn run(arguments: &Serve) -> Result<()> {
     }
     let mut served: Vec<Served> = Vec::with_capacity(models.len());
     for model in &models {
+        let (name, model) = match model.split_once('=') {
+            Some((name, model)) => (name.to_owned(), model),
+            None => (name(model), model.as_str()),
+        };
         // What cannot be served at all is told before the first request.
         Source::open(model)?;
-        let name = name(model);
         if served.iter().any(|other| other.name == name) {
             bail!("two models would be called `{name}`\nhint: NAME=MODEL gives another name");
         }
@@ -46,11 +49,8 @@ fn config(arguments: &Serve) -> Config {
     config
 }
 
-/// What clients call a model: what stands before `=`, else its folder's or file's name.
+/// What clients call a model where nobody says: its folder's or file's name.
 fn name(model: &str) -> String {
-    if let Some((name, _)) = model.split_once('=') {
-        return name.to_owned();
-    }
     let path = Path::new(model);
     let name = path.file_name().map_or_else(|| model.into(), |name| name.to_string_lossy());
     name.strip_suffix(".gguf").unwrap_or(&name).to_owned()
@@ -69,7 +69,6 @@ struct Plan {
 
 impl Plan {
     fn new(model: &str, arguments: &Serve, config: &Config) -> Plan {
-        let model = model.split_once('=').map_or(model, |(_, model)| model);
         Plan {
             model: model.to_owned(),
             loading: arguments.loading.clone(),
