@@ -77,7 +77,7 @@ class Chat:
         self.page.locator("#open-settings").click()
         for name, value in values.items():
             field = self.page.locator(f"#set-{name}")
-            if name == "format":
+            if name in ("format", "choice"):
                 field.select_option(value)
             else:
                 field.fill(value)

@@ -135,6 +135,7 @@ def tool_calls_are_shown_and_answered(chat):
     chat.settings(tools=json.dumps(TOOLS))
     chat.send("tools")
     assert chat.sent["tools"] == [{"type": "function", "function": tool} for tool in TOOLS]
+    assert "tool_choice" not in chat.sent
     cards = chat.last.locator(".call")
     expect(cards).to_have_count(2)
     expect(cards.nth(0)).to_contain_text("weather")
@@ -186,6 +187,16 @@ def parameters_are_sent(chat):
     chat.page.get_by_role("button", name="Reset all").click()
     chat.send("z")
     assert "seed" not in chat.sent and chat.sent["model"] == "deep-thinker-30b-a3b"
+
+
+@flow()
+def whether_tools_are_called_is_sent_with_them_only(chat):
+    chat.settings(tools=json.dumps(TOOLS), choice="required")
+    chat.send("x")
+    assert chat.sent["tool_choice"] == "required"
+    chat.settings(tools="")
+    chat.send("x")
+    assert "tool_choice" not in chat.sent and "tools" not in chat.sent
 
 
 @flow()

@@ -5,6 +5,7 @@ import { DEFAULTS, NUMBERS, Unfit, formatOf, numberOf, toolsOf } from "./request
 import { t } from "./text.js";
 
 const TEXTS = ["system", "schema", "tools"];
+const FIELDS = [...Object.keys(NUMBERS), ...TEXTS, "format", "choice"];
 let settings = { ...DEFAULTS };
 let changed = () => {};
 
@@ -20,7 +21,7 @@ export function startPanel(onChange) {
     return el("div", { class: "field number" }, label, input);
   });
   byId("numbers").replaceChildren(...numbers);
-  for (const name of [...Object.keys(NUMBERS), ...TEXTS, "format"]) {
+  for (const name of FIELDS) {
     const input = byId(`set-${name}`);
     const problem = el("p", { class: "invalid", id: `problem-${name}`, hidden: true });
     input.parentElement.append(problem);
@@ -43,7 +44,7 @@ export function startPanel(onChange) {
 /** Shows `shown` in the form, and changes them from now on. */
 export function showSettings(shown) {
   settings = shown;
-  for (const name of [...Object.keys(NUMBERS), ...TEXTS, "format"]) {
+  for (const name of FIELDS) {
     byId(`set-${name}`).value = settings[name];
   }
   refresh();
@@ -68,6 +69,7 @@ export function showUnfit(unfit) {
 /** Says under each field what is wrong with it. */
 function refresh() {
   byId("schema-field").hidden = settings.format !== "json_schema";
+  byId("choice-field").hidden = !settings.tools.trim();
   for (const name of TEXTS) fitHeight(byId(`set-${name}`));
   const checks = { schema: () => formatOf(settings), tools: () => toolsOf(settings) };
   for (const name of Object.keys(NUMBERS)) checks[name] = () => numberOf(settings, name);

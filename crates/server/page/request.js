@@ -15,6 +15,7 @@ export const DEFAULTS = {
   format: "text",
   schema: "",
   tools: "",
+  choice: "auto",
 };
 
 /** The numbers among the settings; `whole` ones have no upper bound. */
@@ -98,6 +99,7 @@ export function requestOf(conversation) {
   if (settings.thinking !== "auto") body.enable_thinking = settings.thinking === "on";
   const tools = toolsOf(settings);
   if (tools.length) body.tools = tools;
+  if (tools.length && settings.choice !== "auto") body.tool_choice = settings.choice;
   const format = formatOf(settings);
   if (format) body.response_format = format;
   return body;
