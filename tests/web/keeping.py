@@ -64,6 +64,14 @@ def conversations_are_listed_renamed_and_deleted(chat):
 
 
 @flow()
+def a_long_title_fits_the_list(chat):
+    chat.ask("a title that goes on and on " * 9)
+    inside = chat.page.locator("#conversations a").bounding_box()
+    around = chat.page.locator("#conversations").bounding_box()
+    assert inside["x"] + inside["width"] <= around["x"] + around["width"], (inside, around)
+
+
+@flow()
 def an_answer_goes_on_while_another_conversation_is_read(chat):
     chat.send("long", wait=False)
     expect(chat.last.locator(".content")).to_contain_text("Paragraph 1")
