@@ -5,6 +5,7 @@
 //! model knows no request. Reading order: [`request`], [`scheduler`], [`pages`], [`layout`],
 //! [`sampler`], [`guide`].
 
+mod candidates;
 pub mod guide;
 pub mod layout;
 pub mod pages;

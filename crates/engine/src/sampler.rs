@@ -1,5 +1,6 @@
 //! Which token comes next.
 
+use crate::candidates::{candidates, largest};
 use crate::guide::Allowed;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -107,11 +108,11 @@ pub fn choose(logits: &[f32], sampling: &Sampling, prompt: &[u32], chosen: &[u32
     if sampling.temperature <= 0.0 {
         return likeliest(logits);
     }
-    let candidates = narrow(logits, sampling);
-    let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
+    let candidates = candidates(logits, sampling);
+    let total: f64 = candidates.iter().map(|(_, weight)| f64::from(*weight)).sum();
     let mut left = uniform(sampling.seed, chosen.len() as u64) * total;
     for &(token, weight) in &candidates {
-        left -= weight;
+        left -= f64::from(weight);
         if left < 0.0 {
             return token;
         }
@@ -122,13 +123,8 @@ pub fn choose(logits: &[f32], sampling: &Sampling, prompt: &[u32], chosen: &[u32
 
 /// The first of the largest; NaN never wins.
 fn likeliest(logits: &[f32]) -> u32 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (token, &logit) in logits.iter().enumerate() {
-        if logit > best.1 {
-            best = (token, logit);
-        }
-    }
-    best.0 as u32
+    let largest = largest(logits);
+    logits.iter().position(|&logit| logit == largest).unwrap_or(0) as u32
 }
 
 /// Logits after the penalties; `None` where there are none to apply.
@@ -156,41 +152,6 @@ fn penalize(
         }
     }
     Some(logits)
-}
-
-/// The tokens to choose from with their weights (probabilities times a constant), likeliest first.
-fn narrow(logits: &[f32], sampling: &Sampling) -> Vec<(u32, f64)> {
-    let max =
-        logits.iter().copied().filter(|logit| !logit.is_nan()).fold(f32::NEG_INFINITY, f32::max);
-    let temperature = f64::from(sampling.temperature);
-    let weight = |logit: f32| ((f64::from(logit) - f64::from(max)) / temperature).exp();
-    let mut candidates: Vec<(u32, f64)> = logits
-        .iter()
-        .enumerate()
-        .map(|(token, &logit)| (token as u32, weight(logit)))
-        .filter(|(_, weight)| *weight > 0.0)
-        .collect();
-    let by_weight = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if sampling.top_k > 0 && sampling.top_k < candidates.len() {
-        candidates.select_nth_unstable_by(sampling.top_k - 1, by_weight);
-        candidates.truncate(sampling.top_k);
-    }
-    candidates.sort_unstable_by(by_weight);
-    if sampling.top_p < 1.0 {
-        let total: f64 = candidates.iter().map(|(_, weight)| weight).sum();
-        let wanted = f64::from(sampling.top_p) * total;
-        let mut reached = 0.0;
-        let kept = candidates.iter().take_while(|(_, weight)| {
-            let more = reached < wanted;
-            reached += weight;
-            more
-        });
-        let kept = kept.count().max(1);
-        candidates.truncate(kept);
-    }
-    // The likeliest weighs one.
-    candidates.retain(|(_, weight)| *weight >= f64::from(sampling.min_p));
-    candidates
 }
 
 /// The `index`-th number of a seed, uniform in `[0, 1)`: splitmix64 (Steele et al., 2014).
