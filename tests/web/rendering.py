@@ -64,6 +64,26 @@ def no_text_makes_anything_but_text_and_grows_into_the_same(chat):
         assert not problems, f"{len(problems)}: {problems[:3]}"
 
 
+CODE = (
+    "\" ' \"\"\" \'\'\' // /* */ # -- <!-- --> \\ \\n ` ( ) { } < > / * - . ' \\u{1F600} fn if def select end "
+    "x y_1 变量 0x1f 1.5e3 12 'a' f( 'static + @ ="
+).split(" ") + [" ", "\n", "\n", "    "]
+LANGUAGES = "rust js python sh sql json html diff c yaml text".split()
+
+
+@flow()
+def code_that_grows_is_coloured_as_if_it_came_at_once(chat):
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"      seed {seed}")
+    source = random.Random(seed)
+    for language in LANGUAGES * 2:
+        code = ["".join(source.choices(CODE, k=source.randrange(1, 80))) for _ in range(100)]
+        texts = [f"```{language}\n{text}" for text in code]
+        cuts = [sorted(source.randrange(len(t) + 1) for _ in range(12)) for t in texts]
+        problems = chat.page.evaluate(SHOW, {"texts": texts, "cuts": cuts})
+        assert not problems, f"{len(problems)}: {problems[:3]}"
+
+
 @flow()
 def no_text_takes_long(chat):
     size = 60_000

@@ -95,27 +95,49 @@ export function codeBlock(code) {
   return block;
 }
 
-/** Shows `code` in a frame that `codeBlock` made. */
-export function fillCode(block, code) {
-  block.querySelector("code").replaceChildren(...coloured(code.name.toLowerCase(), code.text));
+/** What was coloured in a frame: its `text`, and each span with the `end` of its text. */
+const shown = new WeakMap();
+/** A token this far from the end of a text stays as it is, whatever is written next. */
+const SETTLED = 16;
+
+/** Shows `code` in a frame that `codeBlock` made: of a text that grew, only what is new. */
+export function fillCode(block, { name, text }) {
+  const node = block.querySelector("code");
+  const language = languageOf(name.toLowerCase());
+  if (!language || text.length > COLOURED_MAX) {
+    shown.delete(node);
+    node.replaceChildren(...(language === null ? changes(text) : [text]));
+    return;
+  }
+  const before = shown.get(node);
+  const spans = before && text.startsWith(before.text) ? before.spans : [];
+  while (spans.length && spans.at(-1).end > before.text.length - SETTLED) spans.pop();
+  const last = spans.at(-1);
+  if (!last) node.replaceChildren();
+  while (last && node.lastChild !== last.node) node.lastChild.remove();
+  colour(node, text, language, spans);
+  shown.set(node, { text, spans });
 }
 
-/** The nodes of `text`: their texts, one after the other, are `text`. */
-function coloured(name, text) {
-  if (text.length > COLOURED_MAX) return [text];
-  if (name === "diff" || name === "patch") return changes(text);
-  const language = LANGUAGES[NAMES[name] ?? name];
-  if (!language) return [text];
-  const nodes = [];
-  let end = 0;
-  for (const match of text.matchAll(language.pattern)) {
+/** The rules for the language of this name; `null` for changes, which are told by lines. */
+function languageOf(name) {
+  return name === "diff" || name === "patch" ? null : LANGUAGES[NAMES[name] ?? name];
+}
+
+/** Adds `text` to `node` from the end of the last of `spans` on, and the new spans to those. */
+function colour(node, text, language, spans) {
+  const { pattern } = language;
+  let end = spans.at(-1)?.end ?? 0;
+  pattern.lastIndex = end;
+  for (let match = pattern.exec(text); match; match = pattern.exec(text)) {
     const kind = kindOf(match, language, text);
     if (!kind) continue;
-    nodes.push(text.slice(end, match.index), el("span", { class: kind, text: match[0] }));
+    const span = el("span", { class: kind, text: match[0] });
+    node.append(text.slice(end, match.index), span);
     end = match.index + match[0].length;
+    spans.push({ node: span, end });
   }
-  nodes.push(text.slice(end));
-  return nodes;
+  node.append(text.slice(end));
 }
 
 function kindOf(match, language, text) {
