@@ -23,6 +23,8 @@ KEY = "correct-key"
 
 class Mock(ThreadingHTTPServer):
     daemon_threads = True
+    # A browser asks for all files of the page at once.
+    request_queue_size = 64
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
