@@ -67,6 +67,9 @@ pub struct Thinking {
     pub switch: Option<Switch>,
     /// The template variable for the most tokens of thoughts, where there is one.
     pub budget: Option<&'static str>,
+    /// What thoughts end with that are cut short: the tag, and the line breaks that the models of
+    /// this voice have learned around it.
+    pub cut: &'static str,
 }
 
 /// How thinking is asked for.

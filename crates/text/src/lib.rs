@@ -6,12 +6,14 @@
 //!   [`StopMatcher`] ends it at a stop string.
 //! - [`Template`] renders a [`Chat`] as the model's own Jinja template has it.
 //! - [`voice`] takes what the model writes apart: thoughts, words and calls of tools.
+//! - [`grammar`] constrains what it may write: JSON, calls of tools, a budget of thoughts.
 //!
 //! Nothing here guesses: a vocabulary that is not understood is an [`Error`] that says so.
 
 mod added;
 mod bpe;
 mod error;
+pub mod grammar;
 mod longest;
 mod patterns;
 mod pipeline;

@@ -51,6 +51,11 @@ impl Decoder {
         Ok(self.assembler.push(bytes))
     }
 
+    /// Whether a character has begun that is not whole yet.
+    pub(crate) fn waits(&self) -> bool {
+        !self.assembler.waiting.is_empty()
+    }
+
     /// What is left when no more tokens come: U+FFFD if a character was never finished.
     pub fn finish(&mut self) -> String {
         self.assembler.finish()

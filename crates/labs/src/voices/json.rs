@@ -1,6 +1,6 @@
 //! Calls as JSON objects between tags.
 
-use super::{PLAIN, THINK, THINK_SWITCHED, tags};
+use super::{ENABLE, PLAIN, THINK, THINK_BREAK, THINK_SWITCHED, tags};
 use baimo_blueprint::voice::{Calls, Switch, Thinking, Voice};
 
 const CHATML_END: &[&str] = &["<|im_end|>"];
@@ -56,7 +56,7 @@ pub const ERNIE_X1: Voice = Voice {
 pub const HUNYUAN_A13B: Voice = Voice {
     name: "JSON list in <tool_calls>, <answer>",
     marks: &["<answer>", "<think>"],
-    thinking: Some(THINK_SWITCHED),
+    thinking: Some(Thinking { switch: ENABLE, ..THINK_BREAK }),
     answer: Some(tags("<answer>", "</answer>")),
     calls: Some(Calls::Json(tags("<tool_calls>", "</tool_calls>"))),
     ..PLAIN
@@ -78,6 +78,7 @@ pub const PANGU: Voice = Voice {
         tags: tags("[unused16]", "[unused17]"),
         switch: Some(Switch::Words { on: "", off: " /no_think" }),
         budget: None,
+        cut: "[unused17]",
     }),
     calls: Some(Calls::Json(tags("[unused11]", "[unused12]"))),
     ends: &["[unused10]"],

@@ -1,6 +1,6 @@
 //! Calls as markup, each argument in tags of its own.
 
-use super::{PLAIN, THINK, THINK_SWITCHED, tags};
+use super::{PLAIN, THINK, THINK_BREAK, THINK_SWITCHED, tags};
 use baimo_blueprint::voice::{
     Argument, Arguments, Calls, Head, Named, Naming, Switch, Tags, Thinking, Voice,
 };
@@ -51,7 +51,7 @@ pub const FUNCTION_TAGS: Voice = Voice {
 pub const FUNCTION_TAGS_THINKING: Voice = Voice {
     name: "<function=…> in <tool_call>, thoughts",
     marks: &["<function=", "<parameter=", "<think>"],
-    thinking: Some(THINK),
+    thinking: Some(THINK_BREAK),
     ..FUNCTION_TAGS
 };
 /// Qwen3.5 and later, MiMo V2.
@@ -69,6 +69,7 @@ pub const SEED_OSS: Voice = Voice {
         tags: tags("<seed:think>", "</seed:think>"),
         switch: None,
         budget: Some("thinking_budget"),
+        cut: "</seed:think>",
     }),
     calls: Some(named(
         Some(tags("<seed:tool_call>", "</seed:tool_call>")),
@@ -101,6 +102,7 @@ pub const MINIMAX_M3: Voice = Voice {
         tags: tags("<mm:think>", "</mm:think>"),
         switch: Some(Switch::Choice { name: "thinking_mode", on: "enabled", off: "disabled" }),
         budget: None,
+        cut: "</mm:think>",
     }),
     calls: Some(named(
         Some(tags("]<]minimax[>[<tool_call>", "]<]minimax[>[</tool_call>")),

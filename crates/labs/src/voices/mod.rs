@@ -117,9 +117,18 @@ const fn tags(open: &'static str, close: &'static str) -> Tags {
     Tags { open, close }
 }
 
-const THINK: Thinking = Thinking { tags: tags("<think>", "</think>"), switch: None, budget: None };
+const THINK: Thinking = Thinking {
+    tags: tags("<think>", "</think>"),
+    switch: None,
+    budget: None,
+    cut: "\n</think>\n\n",
+};
 const ENABLE: Option<Switch> = Some(Switch::Flag("enable_thinking"));
 const THINK_SWITCHED: Thinking = Thinking { switch: ENABLE, ..THINK };
+/// Thoughts that one line break follows.
+const THINK_BREAK: Thinking = Thinking { cut: "\n</think>\n", ..THINK };
+/// Thoughts that stand right between their tags.
+const THINK_TIGHT: Thinking = Thinking { cut: "</think>", ..THINK };
 
 /// Thoughts and words.
 pub const THINKING: Voice =

@@ -1,6 +1,6 @@
 //! Calls as a name and pairs of keys and values, each in tags of its own.
 
-use super::{ENABLE, PLAIN, THINK, THINK_SWITCHED, tags};
+use super::{ENABLE, PLAIN, THINK, THINK_SWITCHED, THINK_TIGHT, tags};
 use baimo_blueprint::voice::{
     Argument, Arguments, Calls, Head, Named, Naming, Switch, Tags, Thinking, Voice,
 };
@@ -53,7 +53,7 @@ pub const GLM_Z1: Voice = Voice {
 pub const GLM_45: Voice = Voice {
     name: "<arg_key> pairs in <tool_call>",
     marks: &["<arg_key>", "[gMASK]"],
-    thinking: Some(THINK_SWITCHED),
+    thinking: Some(Thinking { switch: ENABLE, ..THINK_TIGHT }),
     calls: pairs(None, tags("<tool_call>", "</tool_call>"), &["\n", ">"], PAIR),
     silent: &[],
     ..GLM_4
@@ -100,6 +100,7 @@ pub const LONGCAT_THINKING: Voice = Voice {
         tags: tags("<longcat_think>", "</longcat_think>"),
         switch: ENABLE,
         budget: None,
+        cut: "\n</longcat_think>\n",
     }),
     ..LONGCAT
 };
@@ -118,6 +119,7 @@ macro_rules! hunyuan {
                     off: "no_think",
                 }),
                 budget: None,
+                cut: concat!("</think", $suffix, ">"),
             }),
             calls: pairs(
                 Some(tags(

@@ -26,6 +26,7 @@ pub const MINICPM_3: Voice = Voice {
         tags: tags("<|thought_start|>", "<|thought_end|>"),
         switch: None,
         budget: None,
+        cut: "\n<|thought_end|>\n",
     }),
     ..MINICPM_4
 };

@@ -1,12 +1,12 @@
 //! Calls as tokens around a name and a JSON object, and DSML.
 
-use super::{PLAIN, THINK, tags};
+use super::{PLAIN, THINK, THINK_TIGHT, tags};
 use baimo_blueprint::voice::{
     Argument, Arguments, Calls, Head, Named, Naming, Switch, Tags, Thinking, Voice,
 };
 
 const SWITCHED: Option<Thinking> =
-    Some(Thinking { switch: Some(Switch::Flag("thinking")), ..THINK });
+    Some(Thinking { switch: Some(Switch::Flag("thinking")), ..THINK_TIGHT });
 
 const K2_CALLS: Option<Calls> = Some(Calls::Named(Named {
     section: Some(tags("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")),
@@ -24,7 +24,7 @@ const K2_CALLS: Option<Calls> = Some(Calls::Named(Named {
 pub const KIMI_K2: Voice = Voice {
     name: "numbered calls in a section",
     marks: &["<|tool_calls_section_begin|>"],
-    thinking: Some(THINK),
+    thinking: Some(THINK_TIGHT),
     calls: K2_CALLS,
     ends: &["<|im_end|>"],
     ..PLAIN
@@ -45,6 +45,7 @@ pub const KIMI_K3: Voice = Voice {
         tags: tags("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
         switch: Some(Switch::Flag("thinking")),
         budget: None,
+        cut: "<|close|>think<|sep|>",
     }),
     answer: Some(tags("<|open|>response<|sep|>", "<|close|>response<|sep|>")),
     calls: Some(Calls::Named(Named {

@@ -18,7 +18,7 @@ impl Parser {
         word.value_begun = false;
         let attributes = std::mem::take(&mut word.attributes);
         let schema = self.tools.as_ref().map(|tools| tools.schema(self.word.name.trim()));
-        let types = schema.map(|schema| Types::of(typed::child(schema, &key)));
+        let types = schema.map(|root| Types::of(root, typed::child(root, root, &key)));
         self.word.streams = argument.quotes.is_none()
             && match argument.string {
                 Some(attribute) => attributes.contains(attribute),
@@ -77,13 +77,14 @@ impl Parser {
 
     fn converted(&self, argument: &Argument, text: &str) -> String {
         let schema = self.tools.as_ref().map(|tools| tools.schema(self.word.name.trim()));
-        let schema = typed::child(schema.unwrap_or(&Value::Null), &self.word.key);
+        let root = schema.unwrap_or(&Value::Null);
+        let schema = typed::child(root, root, &self.word.key);
         if argument.string.is_some() {
             typed::raw(text)
         } else if argument.close.contains('*') && text.contains(argument.head.open) {
-            typed::nested(text, argument.head.open, argument.close, schema).to_string()
+            typed::nested(text, argument.head.open, argument.close, root, schema).to_string()
         } else {
-            typed::json_of(text, &Types::of(schema))
+            typed::json_of(text, &Types::of(root, schema))
         }
     }
 }

@@ -12,10 +12,11 @@ mod parser;
 mod python;
 mod reply;
 mod switch;
-mod typed;
+pub(crate) mod typed;
 
 pub use baimo_blueprint::Voice;
 pub use parser::Parser;
+pub(crate) use parser::Place;
 pub use reply::{Call, Reply};
 pub use switch::{NoSwitch, switch_thinking};
 

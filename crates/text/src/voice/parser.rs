@@ -49,6 +49,17 @@ enum Channel {
     Answer,
 }
 
+/// A part of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Thoughts,
+    Answer,
+    /// A section of calls, outside of them.
+    Section,
+    /// A call.
+    Call,
+}
+
 /// What the next character belongs to.
 #[derive(Debug)]
 pub(super) enum State {
@@ -134,6 +145,26 @@ impl Parser {
             self.emit(&space);
         }
         std::mem::take(&mut self.out)
+    }
+
+    /// What the next character belongs to, as far as that is decided.
+    pub(crate) fn place(&self) -> Place {
+        match self.state {
+            State::Talk if self.channel == Channel::Thoughts => Place::Thoughts,
+            State::Talk => Place::Answer,
+            State::Section => Place::Section,
+            _ => Place::Call,
+        }
+    }
+
+    /// Whether the last line of the thoughts or of the answer is empty so far.
+    pub(crate) fn ends_line(&self) -> bool {
+        self.space.ends_with('\n')
+    }
+
+    /// Text that a tag could begin with, if more of it comes.
+    pub(crate) fn undecided(&self) -> &str {
+        &self.pending
     }
 
     /// Reads what is pending as far as it is decided.

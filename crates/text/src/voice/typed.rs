@@ -2,17 +2,25 @@
 
 use serde_json::{Map, Value};
 
+/// References that are followed from one to the next.
+const REFERENCES_MAX: usize = 8;
+
 /// The types that a schema allows, all of JSON Schema's seven; none where it does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Types(Vec<String>);
+pub(crate) struct Types(Vec<String>);
 
 impl Types {
     /// Of a schema's `type`, or of the alternatives of `anyOf`, `oneOf`, `allOf`; of its `enum` or
-    /// `const` where there is neither.
-    pub fn of(schema: &Value) -> Types {
+    /// `const` where there is neither. The schema is part of `root`.
+    pub fn of(root: &Value, schema: &Value) -> Types {
         let mut types = Vec::new();
-        collect(schema, 8, &mut types);
+        collect(root, schema, 8, &mut types);
         Types(types)
+    }
+
+    /// Whether it is known that there are no others.
+    pub fn are_only(&self, names: &[&str]) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|name| names.contains(&name.as_str()))
     }
 
     fn has(&self, name: &str) -> bool {
@@ -21,11 +29,12 @@ impl Types {
 
     /// Whether every text is meant as a string.
     pub fn only_string(&self) -> bool {
-        !self.0.is_empty() && self.0.iter().all(|name| name == "string")
+        self.are_only(&["string"])
     }
 }
 
-fn collect(schema: &Value, depth: usize, types: &mut Vec<String>) {
+fn collect(root: &Value, schema: &Value, depth: usize, types: &mut Vec<String>) {
+    let schema = resolved(root, schema);
     match &schema["type"] {
         Value::String(name) => types.push(name.to_ascii_lowercase()),
         Value::Array(names) => {
@@ -34,7 +43,7 @@ fn collect(schema: &Value, depth: usize, types: &mut Vec<String>) {
         _ if depth > 0 => {
             for key in ["anyOf", "oneOf", "allOf"] {
                 for alternative in schema[key].as_array().into_iter().flatten() {
-                    collect(alternative, depth - 1, types);
+                    collect(root, alternative, depth - 1, types);
                 }
             }
             let listed = schema["enum"].as_array().into_iter().flatten();
@@ -55,8 +64,20 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// What a schema that only refers to a place in `root` refers to.
+pub(crate) fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    let mut schema = schema;
+    for _ in 0..REFERENCES_MAX {
+        let place = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+        let Some(target) = place.and_then(|place| root.pointer(place)) else { break };
+        schema = target;
+    }
+    schema
+}
+
 /// The schema of a property of an object, or of the items of an array.
-pub(super) fn child<'a>(schema: &'a Value, name: &str) -> &'a Value {
+pub(super) fn child<'a>(root: &'a Value, schema: &'a Value, name: &str) -> &'a Value {
+    let schema = resolved(root, schema);
     let child = &schema["properties"][name];
     match (child, name) {
         (Value::Null, "item") if !schema["items"].is_null() => &schema["items"],
@@ -69,7 +90,7 @@ pub(super) fn child<'a>(schema: &'a Value, name: &str) -> &'a Value {
 
 /// The JSON of a value. What is not of the type asked for stays a string, so that nothing is lost;
 /// where no type is known, only lists and objects are taken for what they look like.
-pub(super) fn json_of(text: &str, types: &Types) -> String {
+pub(crate) fn json_of(text: &str, types: &Types) -> String {
     let trimmed = text.trim();
     let parsed = serde_json::from_str::<Value>(trimmed).ok();
     let is = |name: &str| types.has(name);
@@ -103,16 +124,16 @@ pub(super) fn string(text: &str) -> String {
 }
 
 /// A value that may be made of elements `open NAME>..close` itself, `*` in `close` being the name.
-pub(super) fn nested(text: &str, open: &str, close: &str, schema: &Value) -> Value {
+pub(super) fn nested(text: &str, open: &str, close: &str, root: &Value, schema: &Value) -> Value {
     let mut rest = text;
     let mut children: Vec<(&str, Value)> = Vec::new();
     while let Some((name, inside, after)) = element(rest, open, close) {
-        let schema = child(schema, name);
-        children.push((name, nested(inside, open, close, schema)));
+        let schema = child(root, schema, name);
+        children.push((name, nested(inside, open, close, root, schema)));
         rest = after;
     }
     if children.is_empty() {
-        let json = json_of(text, &Types::of(schema));
+        let json = json_of(text, &Types::of(root, schema));
         return serde_json::from_str(&json).unwrap_or_else(|_| Value::from(text));
     }
     if children.iter().all(|(name, _)| *name == "item") {
@@ -137,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_text_becomes_what_its_schema_says_and_else_stays_a_string() {
-        let converted = |text: &str, schema: Value| json_of(text, &Types::of(&schema));
+        let converted = |text: &str, schema: Value| json_of(text, &Types::of(&schema, &schema));
         let one = |kind: &str| json!({ "type": kind });
         assert_eq!(converted(" 42 ", one("integer")), "42");
         assert_eq!(converted("4.50", one("number")), "4.50");
@@ -159,13 +180,24 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_is_what_it_refers_to() {
+        let root = json!({
+            "$defs": { "count": { "$ref": "#/$defs/number" }, "number": { "type": "integer" } },
+            "properties": { "days": { "$ref": "#/$defs/count" }, "loop": { "$ref": "#" } },
+        });
+        let days = child(&root, &root, "days");
+        assert_eq!(json_of("3", &Types::of(&root, days)), "3");
+        assert!(!child(&root, &root, "loop").is_null());
+    }
+
+    #[test]
     fn elements_within_a_value_are_an_object_or_a_list() {
         let schema = json!({ "properties": {
             "count": { "type": "integer" },
             "names": { "type": "array", "items": { "type": "string" } },
         } });
         let text = "^<count>3^</count>^<names>^<item>1^</item>^<item>b^</item>^</names>";
-        let value = nested(text, "^<", "^</*>", &schema);
+        let value = nested(text, "^<", "^</*>", &schema, &schema);
         assert_eq!(value, json!({ "count": 3, "names": ["1", "b"] }));
     }
 }
