@@ -30,9 +30,6 @@ export function contents(node) {
 export const byId = (id) => document.getElementById(id);
 
 const ICONS = {
-  plus: "M12 5v14M5 12h14",
-  menu: "M4 7h16M4 12h16M4 17h16",
-  close: "M6 6l12 12M18 6L6 18",
   send: "M12 19V5M6 11l6-6 6 6",
   stop: "M6.5 6.5h11v11h-11z",
   copy: "M9 9h10v10H9zM5 15V5h10",
@@ -40,9 +37,6 @@ const ICONS = {
   retry: "M19 12a7 7 0 1 1-2-5M17.5 3v4.5H13",
   edit: "M5 19l1-4L16 5l3 3L9 18zM14 7l3 3",
   trash: "M5 7h14M10 7V4.5h4V7M7 7l1 12.5h8L17 7M10.5 10.5v6M13.5 10.5v6",
-  sliders: "M4 8h9M17 8h3M4 16h3M11 16h9M15 5.5v5M9 13.5v5",
-  down: "M6 9.5l6 6 6-6",
-  dots: "M5.5 12h.01M12 12h.01M18.5 12h.01",
   tool: "M14.5 6.5a4 4 0 0 1 5-1l-3 3 .5 2 2 .5 3-3a4 4 0 0 1-5.5 5L8 21.5 4.5 18z",
 };
 

@@ -17,7 +17,7 @@ const EMPHASIS = { "*": "em", "_": "em", "**": "strong", "__": "strong", "~~": "
 const FRAMES_MAX = 24;
 
 /** `target` as an address that is safe to open, or `null`: no script, no data, no relative path. */
-export function safeLink(target) {
+function safeLink(target) {
   try {
     const url = new URL(target);
     return ["http:", "https:", "mailto:"].includes(url.protocol) ? url.href : null;

@@ -20,8 +20,8 @@ export const DEFAULTS = {
 
 /** The numbers among the settings; `whole` ones have no upper bound. */
 export const NUMBERS = {
-  temperature: { min: 0, max: 2, step: 0.1 },
-  top_p: { min: 0, max: 1, step: 0.05 },
+  temperature: { min: 0, max: 2 },
+  top_p: { min: 0, max: 1 },
   top_k: { min: 0, whole: true },
   max_tokens: { min: 1, whole: true },
   seed: { min: 0, whole: true },
