@@ -8,7 +8,7 @@ use baimo_engine::{Engine, Runner, Sampling};
 use baimo_text::voice::Voice;
 use baimo_text::{Template, Tokenizer};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Mutex;
 
@@ -183,6 +183,8 @@ impl Registry {
             stop_tokens: loaded.stop_tokens,
             about: loaded.about,
             worker: Worker::start(loaded.engine, self.places, watch),
+            spoken: OnceLock::new(),
+            written: OnceLock::new(),
         }))
     }
 }

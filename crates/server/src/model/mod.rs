@@ -12,11 +12,13 @@ pub use worker::{Ticket, Told, Worker};
 use crate::ask::{Ask, SamplingAsk};
 use crate::error::Refusal;
 use baimo_engine::{Request, Sampling};
+use baimo_text::grammar::TokenEnvironment;
 use baimo_text::voice::Voice;
 use baimo_text::{Template, Tokenizer};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// A model that is loaded and runs.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub struct Model {
     pub about: About,
     /// Its engine.
     pub worker: Worker,
+    /// What grammars are compiled against where it speaks; made when first needed.
+    pub spoken: OnceLock<TokenEnvironment>,
+    /// The same where it goes on with a text.
+    pub written: OnceLock<TokenEnvironment>,
 }
 
 /// What there is to tell of a model.
@@ -66,8 +72,10 @@ impl Model {
     /// # Errors
     /// Where it cannot be done; see [`Model::prepare`].
     pub fn answers(&self, ask: &Ask) -> Result<Vec<Answer>, Refusal> {
-        let prepared = self.prepare(ask)?;
-        (0..ask.answers).map(|index| self.answer(ask, &prepared, index)).collect()
+        off_the_reactor(|| {
+            let prepared = self.prepare(ask)?;
+            (0..ask.answers).map(|index| self.answer(ask, &prepared, index)).collect()
+        })
     }
 
     fn answer(&self, ask: &Ask, prepared: &Prepared, index: usize) -> Result<Answer, Refusal> {
@@ -90,6 +98,16 @@ impl Model {
         let mut hasher = DefaultHasher::new();
         (&prepared.tokens, index).hash(&mut hasher);
         Ok(Answer::new(self, ask, prepared, ticket, hasher.finish()))
+    }
+}
+
+/// Long work, a prompt of megabytes or a grammar, where it holds no other request up.
+fn off_the_reactor<T>(work: impl FnOnce() -> T) -> T {
+    let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        // A runtime of one thread has nobody else to hold up.
+        _ => work(),
     }
 }
 
