@@ -375,6 +375,17 @@ def any_model_can_be_stopped_and_goes_on(chat):
     assert chat.ask("短一点").strip()
 
 
+@flow(real=True)
+def any_server_names_the_field_that_is_wrong(chat):
+    # More tokens than any server has; the mock refuses by the message's first word.
+    chat.settings(max_tokens="999999999999")
+    chat.send("refuse")
+    field = "temperature" if chat.mock else "max_tokens"
+    expect(chat.last.locator(".problem")).to_contain_text(f"field {field}")
+    chat.settings(max_tokens="8")
+    assert chat.ask("你好").strip()
+
+
 @flow(real=True, viewport=PHONE, locale="zh-CN")
 def any_server_serves_a_phone_in_chinese(chat):
     expect(chat.page.locator("#new")).to_have_text("新对话")
