@@ -67,13 +67,16 @@ pub fn try_load(case: &str, options: &Options) -> Result<Runner, baimo_weights::
     Runner::load(source.blueprint(), checkpoint, options, &mut |_| ())
 }
 
-/// An engine over a loaded case, which computes at most `span` tokens of a sequence at once.
+/// An engine over a loaded case, which computes at most `span` tokens of a sequence at once, and
+/// all of them.
 pub fn engine(runner: Runner, span: usize) -> Engine<Runner> {
     let limits = Limits {
         tokens_per_step: 64,
         tokens_per_span: span,
         sequences: SEQUENCES,
         context: POSITIONS,
+        reuse: false,
+        ..Limits::default()
     };
     let pages = runner.pages();
     Engine::new(runner, pages, limits)

@@ -120,8 +120,7 @@ fn nearly_all_its_poems_are_well_formed() {
     let source = Source::open(BUILT_IN).expect("the built-in model");
     let (tokenizer, template) = (source.tokenizer().unwrap(), source.template().unwrap());
     let generation = source.generation_config().unwrap();
-    let limits =
-        Limits { tokens_per_step: 512, tokens_per_span: 512, sequences: 32, context: 1024 };
+    let limits = Limits { sequences: 32, context: 1024, ..Limits::default() };
     let runner = load(&source, Target::Native, 32 * 256);
     let pages = runner.pages();
     let mut engine = Engine::new(runner, pages, limits);

@@ -21,7 +21,8 @@ pub fn run(arguments: &Logits) -> Result<()> {
         tokens_per_step: arguments.chunk,
         tokens_per_span: arguments.chunk,
         sequences: 1,
-        context: usize::MAX,
+        reuse: false,
+        ..Limits::default()
     };
     let size = CacheSize {
         positions: count + arguments.greedy,

@@ -19,6 +19,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Tokens of a prompt computed at once.
 pub const SPAN: usize = 512;
 
+/// Bytes of copies of a state of fixed size, for the turns of a chat.
+const SNAPSHOT_BYTES: usize = 256 << 20;
+
 /// Answers the prompt, or chats where there is none and a terminal.
 pub fn run(arguments: &Run) -> Result<()> {
     let (model, prompt) = model_and_prompt(arguments)?;
@@ -92,9 +95,17 @@ fn templated(
     Ok((voice, template.render(&chat)?))
 }
 
-/// One sequence at a time.
+/// One sequence at a time. What is kept of it lets the next turn of a chat begin where this one
+/// ended.
 pub fn limits(context: usize) -> Limits {
-    Limits { tokens_per_step: SPAN, tokens_per_span: SPAN, sequences: 1, context }
+    Limits {
+        tokens_per_step: SPAN,
+        tokens_per_span: SPAN,
+        sequences: 1,
+        context,
+        snapshot_bytes: SNAPSHOT_BYTES,
+        ..Limits::default()
+    }
 }
 
 /// The flags, then what the model recommends, then a mild default.

@@ -110,6 +110,7 @@ impl Plan {
             tokens_per_span: SPAN,
             sequences: self.sequences,
             context,
+            ..Limits::default()
         };
         Ok(Loaded {
             sampling: sampling(&Default::default(), &generation),

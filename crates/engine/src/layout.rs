@@ -1,6 +1,6 @@
 //! From a decision to the flat arrays the model runs.
 
-use crate::scheduler::Step;
+use crate::step::Step;
 use baimo_model::{Batch, Span};
 
 /// Flattens a step: spans one after another, each with the rows whose logits are wanted.

@@ -27,6 +27,10 @@ pub struct Request {
     pub logprobs: Option<usize>,
     /// Whether the last hidden state of the last prompt token is wanted as an event.
     pub embedding: bool,
+    /// Prompt positions where another prompt may part from this one, such as the ends of messages:
+    /// a model with a state of fixed size can be taken up again only where a copy was made of it.
+    /// Of many, the first and the last few count.
+    pub marks: Vec<usize>,
 }
 
 /// Why a request could never run.
@@ -70,6 +74,12 @@ pub enum Refused {
         needed: usize,
         /// Positions the whole cache has.
         capacity: usize,
+    },
+    /// As many wait as may.
+    #[error("{waiting} requests wait already\nhint: try again later")]
+    Full {
+        /// How many.
+        waiting: usize,
     },
 }
 

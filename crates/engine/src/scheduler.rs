@@ -1,99 +1,52 @@
 //! Who runs now: every sequence has tokens that are not computed yet and catches up.
+//!
+//! In each step those come first that wait for one token only; what is left of the budget goes to
+//! the others in fair shares. Sequences begin in the order they came. Where pages run out, the
+//! youngest pauses: it gives its own back, and later takes up what is still there of them.
 
-use crate::guide::{Allowed, Guide};
-use crate::pages::Pages;
-use crate::request::{Event, EventKind, FinishReason, Refused, Request, RequestId, Usage};
-use crate::sampler::{self, Logprobs};
-use baimo_model::{LOOKBACK, Logits, Opening, Prefix};
+use crate::chain::{Chain, Key};
+use crate::guide::Guide;
+use crate::memory::Memory;
+use crate::request::{Event, EventKind, Refused, Request, RequestId};
+use crate::sequence::Sequence;
+use crate::shares::shares;
+use crate::stats::Stats;
+use crate::step::{Limits, Step, Work};
+use baimo_model::{Lengths, Logits, Opening, PAGE_POSITIONS, Prefix};
 use std::collections::VecDeque;
-
-/// What bounds a step and a sequence.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Tokens computed in one step, all sequences together; a prefix that is read in both
-    /// directions is never cut, so the last sequence of a step may go beyond with it.
-    pub tokens_per_step: usize,
-    /// Tokens of one sequence computed in one step, beside such a prefix.
-    pub tokens_per_span: usize,
-    /// Sequences that run at once.
-    pub sequences: usize,
-    /// Positions a sequence may have.
-    pub context: usize,
-}
-
-/// A decision: who runs, which tokens, where they are kept.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Step {
-    /// One entry for each sequence that runs.
-    pub work: Vec<Work>,
-}
-
-/// One sequence's part of a step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Work {
-    /// Whose.
-    pub request: RequestId,
-    /// The tokens to compute.
-    pub tokens: Vec<u32>,
-    /// The position of the first of them.
-    pub position: usize,
-    /// How many tokens the sequence was given before it grew by itself.
-    pub prompt: usize,
-    /// How its beginning is read.
-    pub opening: Opening,
-    /// The tokens before them, so many as spans tell.
-    pub before: Vec<u32>,
-    /// The sequence's pages, enough for all of them.
-    pub pages: Vec<u32>,
-    /// The sequence's slot, its alone while it runs.
-    pub slot: usize,
-    /// Positions whose logits are wanted, ascending.
-    pub wanted: Vec<usize>,
-    /// Whether the hidden state of the last token is wanted.
-    pub embedded: bool,
-}
-
-/// A request on its way.
-#[derive(Debug)]
-struct Sequence {
-    id: RequestId,
-    request: Request,
-    guide: Option<Box<dyn Guide>>,
-    /// The model's lead, the prompt, then what was chosen.
-    tokens: Vec<u32>,
-    /// Of the lead and the prompt.
-    prompt_tokens: usize,
-    opening: Opening,
-    /// Tokens whose cache rows are written.
-    computed: usize,
-    /// The next of `request.observed` (ascending) to be reported.
-    observed: usize,
-    pages: Vec<u32>,
-    /// Held while it runs.
-    slot: usize,
-}
 
 /// Decides each step; holds every request until it ends.
 #[derive(Debug)]
 pub struct Scheduler {
     limits: Limits,
     prefix: Option<Prefix>,
+    lengths: Lengths,
     next_id: u64,
     /// Hold pages and a slot each; oldest first.
     running: Vec<Sequence>,
-    /// Hold none; oldest first.
+    /// Hold none; oldest first, and all younger than those that run.
     waiting: VecDeque<Sequence>,
     /// Those that no running sequence holds.
     slots_free: Vec<usize>,
+    stats: Stats,
 }
 
 impl Scheduler {
     /// Nothing to do yet.
     pub fn new(limits: Limits) -> Scheduler {
         assert!(limits.tokens_per_step > 0 && limits.tokens_per_span > 0 && limits.sequences > 0);
-        let slots_free = (0..limits.sequences).rev().collect();
-        let (running, waiting) = (Vec::new(), VecDeque::new());
-        Scheduler { limits, prefix: None, next_id: 0, running, waiting, slots_free }
+        assert!(limits.tokens_beside > 0, "{limits:?}: a prompt would wait for all answers");
+        let sequences = limits.sequences.min(limits.tokens_per_step);
+        Scheduler {
+            limits,
+            prefix: None,
+            lengths: Lengths::default(),
+            next_id: 0,
+            running: Vec::new(),
+            waiting: VecDeque::new(),
+            slots_free: (0..sequences).rev().collect(),
+            stats: Stats::default(),
+        }
     }
 
     /// For a model that reads the beginning of a sequence in both directions.
@@ -101,15 +54,25 @@ impl Scheduler {
         Scheduler { prefix, ..self }
     }
 
+    /// For a model whose rows depend on the lengths of prompts.
+    pub fn minding(self, lengths: Lengths) -> Scheduler {
+        Scheduler { lengths, ..self }
+    }
+
     /// Positions a sequence may have.
     pub fn context(&self) -> usize {
         self.limits.context
     }
 
+    /// What was done; what memory says of itself is left at zero.
+    pub fn stats(&self) -> Stats {
+        Stats { running: self.running.len(), waiting: self.waiting.len(), ..self.stats }
+    }
+
     /// Takes a request in, given the positions the whole cache holds.
     ///
     /// # Errors
-    /// Where it could never run.
+    /// Where it could never run, or too many wait already.
     pub fn accept(
         &mut self,
         mut request: Request,
@@ -132,10 +95,16 @@ impl Scheduler {
         if needed > capacity {
             return Err(Refused::Cache { needed, capacity });
         }
+        let waiting = self.waiting.len();
+        if waiting >= self.limits.waiting.saturating_add(self.slots_free.len()) {
+            return Err(Refused::Full { waiting });
+        }
         request.observed.sort_unstable();
         request.observed.dedup();
         request.observed.retain(|&position| position < tokens - opening.lead);
         request.observed.iter_mut().for_each(|position| *position += opening.lead);
+        let seed = || Key::seed(&self.lengths, &opening, &given);
+        let chain = self.limits.reuse.then(|| Chain::new(seed()));
         let id = RequestId(self.next_id);
         self.next_id += 1;
         self.waiting.push_back(Sequence {
@@ -143,28 +112,39 @@ impl Scheduler {
             tokens: given,
             prompt_tokens: tokens,
             opening,
+            chain,
             request,
             guide,
             computed: 0,
             observed: 0,
             pages: Vec::new(),
+            named: 0,
             slot: 0,
+            stops: Vec::new(),
+            grown: None,
+            cached: None,
+            served: 0,
         });
         Ok(id)
     }
 
     /// Forgets a request and frees its pages.
-    pub fn cancel(&mut self, id: RequestId, pages: &mut Pages) {
+    pub fn cancel(&mut self, id: RequestId, memory: &mut Memory) {
         self.waiting.retain(|sequence| sequence.id != id);
         if let Some(index) = self.running.iter().position(|sequence| sequence.id == id) {
-            self.leave(index, pages);
+            self.end(index, memory);
         }
     }
 
+    fn end(&mut self, index: usize, memory: &mut Memory) {
+        let mut sequence = self.leave(index, memory);
+        memory.ended(sequence.keys());
+    }
+
     /// Takes a sequence out of the running, its pages and its slot back.
-    fn leave(&mut self, index: usize, pages: &mut Pages) -> Sequence {
+    fn leave(&mut self, index: usize, memory: &mut Memory) -> Sequence {
         let mut sequence = self.running.remove(index);
-        pages.release(&mut sequence.pages);
+        memory.pages.release(&mut sequence.pages);
         self.slots_free.push(sequence.slot);
         sequence
     }
@@ -174,183 +154,150 @@ impl Scheduler {
         self.running.is_empty() && self.waiting.is_empty()
     }
 
-    /// Decides the next step. Older sequences come first; where pages run out, the youngest gives
-    /// its own back and computes them again later.
-    pub fn step(&mut self, pages: &mut Pages) -> Step {
+    /// Decides the next step.
+    pub fn step(&mut self, memory: &mut Memory) -> Step {
         let mut step = Step::default();
-        let mut budget = self.limits.tokens_per_step;
-        let mut index = 0;
-        while budget > 0 && (index < self.running.len() || self.admit()) {
-            let sequence = &mut self.running[index];
-            let count = sequence.count(budget.min(self.limits.tokens_per_span));
-            if pages.grow(&mut sequence.pages, sequence.computed + count) {
-                step.work.push(sequence.work(count));
-                budget = budget.saturating_sub(count);
-                index += 1;
-            } else if !self.preempt_after(index, pages) {
-                self.preempt(index, pages);
+        let preemptions = self.stats.preemptions;
+        let decode: Vec<RequestId> = self.ids(Sequence::decodes);
+        for &id in &decode {
+            self.serve(id, 1, &mut step, memory);
+        }
+        let mut budget = self.limits.tokens_per_step - step.work.len();
+        if !step.work.is_empty() {
+            budget = budget.min(self.limits.tokens_beside);
+        }
+        // Whoever was paused for others to go on would only come back to be paused again.
+        while self.stats.preemptions == preemptions && self.admit(&mut step, memory) {}
+        for (id, share) in self.readers(&decode, budget) {
+            if budget == 0 {
                 break;
             }
+            budget = budget.saturating_sub(self.serve(id, share, &mut step, memory));
         }
+        self.stats.steps += u64::from(!step.work.is_empty());
         step
     }
 
+    fn ids(&self, wanted: impl Fn(&Sequence) -> bool) -> Vec<RequestId> {
+        self.running.iter().filter(|sequence| wanted(sequence)).map(|found| found.id).collect()
+    }
+
+    /// Who still reads, with the share of each; last those that read beyond any share.
+    fn readers(&self, decode: &[RequestId], budget: usize) -> Vec<(RequestId, usize)> {
+        let mut readers: Vec<&Sequence> =
+            self.running.iter().filter(|sequence| !decode.contains(&sequence.id)).collect();
+        readers.sort_by_key(|sequence| (sequence.served, sequence.id));
+        let need = |reader: &&Sequence| reader.left().min(self.limits.tokens_per_span);
+        let shares = shares(&readers.iter().map(need).collect::<Vec<_>>(), budget);
+        let mut readers: Vec<_> = readers.into_iter().zip(shares).collect();
+        readers.sort_by_key(|(reader, share)| reader.at_once() > *share);
+        let has_share = |(reader, share): &(&Sequence, usize)| *share > 0 || reader.at_once() > 0;
+        readers.retain(has_share);
+        readers.into_iter().map(|(reader, share)| (reader.id, share)).collect()
+    }
+
+    /// Gives a sequence up to `most` tokens of the step, where it still runs; says how many.
+    fn serve(&mut self, id: RequestId, most: usize, step: &mut Step, memory: &mut Memory) -> usize {
+        while let Some(index) = self.running.iter().position(|sequence| sequence.id == id) {
+            let sequence = &mut self.running[index];
+            let count = sequence.count(most);
+            let end = sequence.computed + count;
+            if memory.pages.grow(&mut sequence.pages, end) {
+                let mut work = sequence.work(count);
+                if let Some(snapshots) = &memory.snapshots {
+                    work.snapshot = sequence.snapshot(end);
+                    work.snapshot = work.snapshot.filter(|kept| !snapshots.has(&kept.key));
+                }
+                step.work.push(work);
+                sequence.served = self.stats.steps + 1;
+                return count;
+            }
+            self.preempt(step, memory);
+        }
+        0
+    }
+
     /// Lets the oldest waiting sequence run, where there is one and room for it.
-    fn admit(&mut self) -> bool {
-        if self.waiting.is_empty() {
+    fn admit(&mut self, step: &mut Step, memory: &mut Memory) -> bool {
+        let slot = self.slots_free.last().copied();
+        let (Some(slot), Some(oldest)) = (slot, self.waiting.front_mut()) else { return false };
+        let most = oldest.reusable() / PAGE_POSITIONS;
+        let keys = oldest.chain.as_mut().map(|chain| chain.of(&oldest.tokens)).unwrap_or_default();
+        let keys = &keys[..most.min(keys.len())];
+        let missing =
+            |sequence: &Sequence| sequence.pages_wanted().saturating_sub(sequence.pages.len());
+        let promised: usize = self.running.iter().map(missing).sum();
+        let wanted = (oldest.tokens.len() + 1).div_ceil(PAGE_POSITIONS) - memory.held(keys);
+        if !self.running.is_empty() && promised + wanted > memory.pages.free() {
             return false;
         }
-        let Some(slot) = self.slots_free.pop() else { return false };
-        self.running.extend(self.waiting.pop_front().map(|oldest| Sequence { slot, ..oldest }));
+        let mut found = memory.take(keys, slot);
+        if found.positions() < oldest.opening.together {
+            memory.pages.release(&mut found.pages);
+        }
+        step.refills.append(&mut found.refills);
+        let Some(mut sequence) = self.waiting.pop_front() else { return false };
+        self.slots_free.pop();
+        sequence.slot = slot;
+        self.begin(sequence, found.pages, memory.snapshots.is_some());
         true
     }
 
-    /// Preempts the youngest sequence behind `index`; false where there is none.
-    fn preempt_after(&mut self, index: usize, pages: &mut Pages) -> bool {
-        let youngest = self.running.len() - 1;
-        let found = youngest > index;
-        if found {
-            self.preempt(youngest, pages);
+    fn begin(&mut self, mut sequence: Sequence, pages: Vec<u32>, slots: bool) {
+        sequence.computed = pages.len() * PAGE_POSITIONS;
+        sequence.named = pages.len();
+        sequence.pages = pages;
+        if slots && sequence.chain.is_some() {
+            sequence.plan_stops();
         }
-        found
+        if sequence.cached.is_none() {
+            sequence.cached = Some(sequence.computed);
+            self.stats.prefix_queried += sequence.prompt_tokens as u64;
+            self.stats.prefix_hit += sequence.computed as u64;
+        }
+        self.running.push(sequence);
     }
 
-    fn preempt(&mut self, index: usize, pages: &mut Pages) {
-        let mut sequence = self.leave(index, pages);
+    /// Pauses the youngest sequence, and takes back what the step has of it.
+    fn preempt(&mut self, step: &mut Step, memory: &mut Memory) {
+        let mut sequence = self.leave(self.running.len() - 1, memory);
+        step.work.retain(|work| work.request != sequence.id);
         sequence.computed = 0;
+        sequence.named = 0;
+        self.stats.preemptions += 1;
         self.waiting.push_front(sequence);
     }
 
     /// Takes the logits of a step in, in the order its work wants them: chooses tokens, reports,
     /// and ends what is finished.
-    pub fn finish(&mut self, step: &Step, logits: &Logits, pages: &mut Pages) -> Vec<Event> {
+    pub fn finish(&mut self, step: &Step, logits: &Logits, memory: &mut Memory) -> Vec<Event> {
         let mut events = Vec::new();
         let (mut rows, mut embeddings) = (logits.rows(), logits.embeddings());
         for work in &step.work {
+            let wanted: Vec<&[f32]> = rows.by_ref().take(work.wanted.len()).collect();
+            let embedding = work.embedded.then(|| embeddings.next()).flatten();
             let index = self.running.iter().position(|sequence| sequence.id == work.request);
             let index = index.expect("a sequence runs until its step is finished");
-            let wanted: Vec<&[f32]> = rows.by_ref().take(work.wanted.len()).collect();
             let sequence = &mut self.running[index];
             sequence.computed += work.tokens.len();
-            if let Some(embedding) = work.embedded.then(|| embeddings.next()).flatten() {
-                let kind = EventKind::Embedding(embedding.to_vec());
-                events.push(Event { request: work.request, kind });
+            let chosen = sequence.tokens.len();
+            sequence.name_pages(memory);
+            let mut report = |kind| events.push(Event { request: work.request, kind });
+            if let Some(embedding) = embedding {
+                report(EventKind::Embedding(embedding.to_vec()));
             }
-            if sequence.take_in(work, &wanted, &self.limits, &mut events) {
-                self.leave(index, pages);
+            let ends = sequence.take_in(work, &wanted, &self.limits, &mut report);
+            self.stats.generated += (sequence.tokens.len() - chosen) as u64;
+            self.stats.prompt_computed += prompt_tokens(work);
+            if ends {
+                self.end(index, memory);
             }
         }
         events
     }
 }
 
-impl Sequence {
-    /// How many tokens it computes next, `most` of them but for what is read at once.
-    fn count(&self, most: usize) -> usize {
-        let left = self.tokens.len() - self.computed;
-        let at_once = if self.computed == 0 { self.opening.together } else { 0 };
-        left.min(most).max(at_once)
-    }
-
-    /// The next `count` tokens, with the positions whose logits are wanted.
-    fn work(&self, count: usize) -> Work {
-        let (position, end) = (self.computed, self.computed + count);
-        let mut wanted: Vec<usize> = self.request.observed[self.observed..]
-            .iter()
-            .copied()
-            .filter(|observed| (position..end).contains(observed))
-            .collect();
-        let chooses = end == self.tokens.len() && self.may_grow();
-        if chooses && wanted.last() != Some(&(end - 1)) {
-            wanted.push(end - 1);
-        }
-        Work {
-            request: self.id,
-            tokens: self.tokens[position..end].to_vec(),
-            position,
-            prompt: self.prompt_tokens,
-            opening: self.opening.clone(),
-            before: self.tokens[position.saturating_sub(LOOKBACK)..position].to_vec(),
-            pages: self.pages.clone(),
-            slot: self.slot,
-            wanted,
-            embedded: self.request.embedding && end == self.prompt_tokens,
-        }
-    }
-
-    fn may_grow(&self) -> bool {
-        self.tokens.len() - self.prompt_tokens < self.request.max_tokens
-    }
-
-    /// Reports observed logits and chooses the next token where all are computed. True where the
-    /// sequence ends here.
-    fn take_in(
-        &mut self,
-        work: &Work,
-        wanted: &[&[f32]],
-        limits: &Limits,
-        events: &mut Vec<Event>,
-    ) -> bool {
-        let mut report = |kind| events.push(Event { request: work.request, kind });
-        for (&position, logits) in work.wanted.iter().zip(wanted) {
-            if self.request.observed.get(self.observed) == Some(&position) {
-                self.observed += 1;
-                let position = position - self.opening.lead;
-                report(EventKind::Logits { position, logits: logits.to_vec() });
-            }
-        }
-        if self.computed < self.tokens.len() {
-            return false;
-        }
-        let reason = match self.may_grow() {
-            false => Some(FinishReason::Length),
-            true => {
-                let logits = wanted.last().expect("the last position is wanted to choose by");
-                self.grow(logits, limits.context, &mut report)
-            }
-        };
-        let Some(reason) = reason else { return false };
-        let usage = Usage {
-            prompt_tokens: self.prompt_tokens - self.opening.lead,
-            cached_tokens: 0,
-            completion_tokens: self.tokens.len() - self.prompt_tokens,
-        };
-        report(EventKind::Finished { reason, usage });
-        true
-    }
-
-    /// Chooses the next token and reports it; says why, where the sequence ends.
-    fn grow(
-        &mut self,
-        logits: &[f32],
-        context: usize,
-        report: &mut impl FnMut(EventKind),
-    ) -> Option<FinishReason> {
-        let request = &self.request;
-        let allowed = self.guide.as_mut().map_or(Allowed::Any, |guide| guide.allowed());
-        if allowed.is_empty() {
-            return Some(FinishReason::Stop);
-        }
-        let (prompt, chosen) = self.tokens.split_at(self.prompt_tokens);
-        let token = match allowed {
-            Allowed::Forced(token) => token,
-            Allowed::Any | Allowed::Only(_) | Allowed::End => {
-                let logits = sampler::biased(logits, &request.bias, allowed);
-                sampler::choose(&logits, &request.sampling, prompt, chosen)
-            }
-        };
-        let logprobs = request.logprobs.map(|count| Logprobs::of(logits, token, count));
-        self.tokens.push(token);
-        report(EventKind::Token { token, logprobs });
-        if let Some(guide) = &mut self.guide {
-            guide.took(token);
-        }
-        if self.request.stop_tokens.contains(&token)
-            || self.guide.as_mut().is_some_and(|guide| guide.allowed() == Allowed::End)
-        {
-            return Some(FinishReason::Stop);
-        }
-        let ends = !self.may_grow() || self.tokens.len() >= context;
-        ends.then_some(FinishReason::Length)
-    }
+/// Tokens of the prompt among those computed.
+fn prompt_tokens(work: &Work) -> u64 {
+    work.tokens.len().min(work.prompt.saturating_sub(work.position)) as u64
 }

@@ -89,6 +89,58 @@ impl<T> DerefMut for AlignedBuffer<T> {
     }
 }
 
+/// Numbers that can leave this process.
+pub(crate) trait Stored: Copy {
+    /// Their bytes, the lowest first.
+    type Bytes: AsRef<[u8]> + for<'a> TryFrom<&'a [u8]>;
+
+    fn bytes(self) -> Self::Bytes;
+
+    fn of(bytes: Self::Bytes) -> Self;
+}
+
+impl Stored for u16 {
+    type Bytes = [u8; 2];
+
+    fn bytes(self) -> [u8; 2] {
+        self.to_le_bytes()
+    }
+
+    fn of(bytes: [u8; 2]) -> u16 {
+        u16::from_le_bytes(bytes)
+    }
+}
+
+impl Stored for f32 {
+    type Bytes = [u8; 4];
+
+    fn bytes(self) -> [u8; 4] {
+        self.to_le_bytes()
+    }
+
+    fn of(bytes: [u8; 4]) -> f32 {
+        f32::from_le_bytes(bytes)
+    }
+}
+
+/// Appends the bytes of `numbers`.
+pub(crate) fn put<T: Stored>(numbers: &[T], bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.resize(start + size_of_val(numbers), 0);
+    let each = bytes[start..].chunks_exact_mut(size_of::<T>());
+    each.zip(numbers).for_each(|(out, number)| out.copy_from_slice(number.bytes().as_ref()));
+}
+
+/// Sets `numbers` to the bytes that `bytes` begins with, and gives the rest of them.
+pub(crate) fn take<'a, T: Stored>(numbers: &mut [T], bytes: &'a [u8]) -> &'a [u8] {
+    let (own, rest) = bytes.split_at(size_of_val(numbers));
+    for (number, bytes) in numbers.iter_mut().zip(own.chunks_exact(size_of::<T>())) {
+        let Ok(bytes) = bytes.try_into() else { unreachable!("pieces of one number each") };
+        *number = T::of(bytes);
+    }
+    rest
+}
+
 /// Memory that many matrices may lie in, such as a mapped file.
 ///
 /// # Safety

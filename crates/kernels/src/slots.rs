@@ -1,6 +1,6 @@
 //! What recurrent operations keep between steps: a block of numbers for each running sequence.
 
-use crate::memory::AlignedBuffer;
+use crate::memory::{AlignedBuffer, put, take};
 
 /// Numbers of a cache line, on which every slot begins: vectors that lie across two lines cost
 /// twice.
@@ -33,6 +33,19 @@ impl SlotStore {
     /// Fills a slot with zeros: a new sequence begins.
     pub fn clear(&mut self, slot: usize) {
         self.numbers[slot * self.each..][..self.each].fill(0.0);
+    }
+
+    /// Appends the bytes of a slot.
+    pub fn slot(&self, slot: usize, bytes: &mut Vec<u8>) {
+        put(&self.numbers[slot * self.each..][..self.each], bytes);
+    }
+
+    /// Sets a slot to the bytes that `bytes` begins with, and gives the rest of them.
+    ///
+    /// # Panics
+    /// Where there are too few.
+    pub fn set_slot<'a>(&mut self, slot: usize, bytes: &'a [u8]) -> &'a [u8] {
+        take(&mut self.numbers[slot * self.each..][..self.each], bytes)
     }
 
     /// Checks that `part` lies within a slot, that spans ascend within `rows`, and that no two

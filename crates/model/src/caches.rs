@@ -9,6 +9,7 @@ use baimo_kernels::{Kernels, SlotStore, recurrence};
 /// pages, those of fixed size all with the same number of slots.
 pub struct Caches {
     stores: Vec<Store>,
+    element: KvElement,
 }
 
 /// Positions that are made up at once.
@@ -36,7 +37,7 @@ impl Caches {
             Layout::Pooled(layout) => Store::Pooled(PooledStore::new(layout, pages)),
             Layout::Slots(each) => Store::Slots(SlotStore::new(each, slots)),
         });
-        Caches { stores: stores.collect() }
+        Caches { stores: stores.collect(), element }
     }
 
     /// Bytes that one page takes in all layers together.
@@ -73,6 +74,75 @@ impl Caches {
                 store.write(kernels, pages, first, &row[..count * k_dim], &row[..values]);
             }
         }
+    }
+
+    /// How numbers of rows are stored.
+    pub fn element(&self) -> KvElement {
+        self.element
+    }
+
+    /// All rows of a page, and the means that end in it.
+    pub fn page(&self, page: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for store in &self.stores {
+            match store {
+                Store::Pages(store) => store.page(page, &mut bytes),
+                Store::Pooled(store) => store.page(page, &mut bytes),
+                Store::Slots(_) => (),
+            }
+        }
+        bytes
+    }
+
+    /// Puts back what a page held.
+    ///
+    /// # Panics
+    /// Where `bytes` are not those of a page of these caches.
+    pub fn set_page(&mut self, page: u32, bytes: &[u8]) {
+        let mut rest = bytes;
+        for store in &mut self.stores {
+            match store {
+                Store::Pages(store) => rest = store.set_page(page, rest),
+                Store::Pooled(store) => rest = store.set_page(page, rest),
+                Store::Slots(_) => (),
+            }
+        }
+        assert!(rest.is_empty(), "{} bytes more than a page has", rest.len());
+    }
+
+    /// Whether any layer keeps something in slots.
+    pub fn has_slots(&self) -> bool {
+        self.stores.iter().any(|store| match store {
+            Store::Slots(_) => true,
+            Store::Pages(_) | Store::Pooled(_) => false,
+        })
+    }
+
+    /// What is in a slot, in all layers.
+    pub fn slot(&self, slot: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for store in &self.stores {
+            match store {
+                Store::Slots(store) => store.slot(slot, &mut bytes),
+                Store::Pages(_) | Store::Pooled(_) => (),
+            }
+        }
+        bytes
+    }
+
+    /// Puts back what was in a slot.
+    ///
+    /// # Panics
+    /// Where `bytes` are not those of a slot of these caches.
+    pub fn set_slot(&mut self, slot: usize, bytes: &[u8]) {
+        let mut rest = bytes;
+        for store in &mut self.stores {
+            match store {
+                Store::Slots(store) => rest = store.set_slot(slot, rest),
+                Store::Pages(_) | Store::Pooled(_) => (),
+            }
+        }
+        assert!(rest.is_empty(), "{} bytes more than a slot has", rest.len());
     }
 
     /// The rows of the model's `index`-th state.

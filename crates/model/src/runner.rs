@@ -64,6 +64,24 @@ impl Runner {
         self.caches.make_up(&self.kernels, pages, positions);
     }
 
+    /// What decides the bytes of pages and slots, beside the weights and the tokens: whoever keeps
+    /// them beyond this process finds them by this, too.
+    pub fn layout(&self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        let (element, isa) = (self.caches.element(), self.kernels.isa.name());
+        format!("{version} {element:?} {isa} {:?}", self.decoder.blueprint())
+    }
+
+    /// The caches.
+    pub fn caches(&self) -> &Caches {
+        &self.caches
+    }
+
+    /// The caches, to put back what was in them.
+    pub fn caches_mut(&mut self) -> &mut Caches {
+        &mut self.caches
+    }
+
     /// Pages of the caches.
     pub fn pages(&self) -> usize {
         self.pages

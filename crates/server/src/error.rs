@@ -57,6 +57,7 @@ impl From<Refused> for Refusal {
         let code = match refused {
             Refused::Context { .. } | Refused::Cache { .. } => "context_length_exceeded",
             Refused::Empty | Refused::Token { .. } | Refused::Segments(_) => "invalid_prompt",
+            Refused::Full { .. } => return Refusal::full(),
         };
         Refusal::new(StatusCode::BAD_REQUEST, code, refused.to_string())
     }

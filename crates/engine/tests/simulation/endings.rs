@@ -5,11 +5,19 @@ use baimo_engine::{
     Engine, EventKind, FinishReason, Limits, PAGE_POSITIONS, Refused, Request, Usage,
 };
 
-const LIMITS: Limits =
-    Limits { tokens_per_step: 32, tokens_per_span: 32, sequences: 4, context: 40 };
+fn limits() -> Limits {
+    Limits {
+        tokens_per_step: 32,
+        tokens_per_span: 32,
+        sequences: 4,
+        waiting: 2,
+        context: 40,
+        ..Limits::default()
+    }
+}
 
 fn engine(pages: usize) -> Engine<Remembering> {
-    Engine::new(Remembering::new(pages, LIMITS), pages, LIMITS)
+    Engine::new(Remembering::new(pages, limits()), pages, limits())
 }
 
 fn request(tokens: usize, max_tokens: usize) -> Request {
@@ -40,7 +48,7 @@ fn without_tokens_to_add_the_prompt_is_only_observed() {
     let mut engine = engine(8);
     let mut request = request(35, 0);
     request.observed = vec![34, 2];
-    let expected = alone(&request, LIMITS.context);
+    let expected = alone(&request, limits().context);
     engine.submit(request).unwrap();
     let turns = [engine.step().unwrap(), engine.step().unwrap()];
     let events: Vec<EventKind> = turns.concat().into_iter().map(|event| event.kind).collect();
@@ -103,7 +111,7 @@ fn a_prompt_beyond_the_context_is_refused() {
 
 #[test]
 fn a_request_beyond_the_cache_is_refused() {
-    let limits = Limits { context: 1000, ..LIMITS };
+    let limits = Limits { context: 1000, ..limits() };
     let mut engine = Engine::new(Remembering::new(1, limits), 1, limits);
     let capacity = PAGE_POSITIONS;
     let refused = Refused::Cache { needed: capacity + 1, capacity };
@@ -122,4 +130,31 @@ fn cancelling_frees_the_pages_and_is_no_matter_afterwards() {
     assert!(engine.is_idle());
     assert_eq!(engine.pages_free(), 8);
     assert_eq!(engine.step().unwrap(), Vec::new());
+}
+
+#[test]
+fn the_waiting_room_is_bounded_and_opens_again() {
+    let mut engine = engine(8);
+    let ids: Vec<_> = (0..6).map(|_| engine.submit(request(3, 5)).unwrap()).collect();
+    assert_eq!(engine.submit(request(3, 5)), Err(Refused::Full { waiting: 6 }));
+    engine.step().unwrap();
+    let stats = engine.stats();
+    assert_eq!((stats.running, stats.waiting), (4, 2));
+    assert_eq!(engine.submit(request(3, 5)), Err(Refused::Full { waiting: 2 }));
+    engine.cancel(ids[0]);
+    assert!(engine.submit(request(3, 5)).is_ok(), "one more may run");
+    assert!(engine.submit(request(3, 5)).is_err());
+}
+
+#[test]
+fn what_was_done_is_counted() {
+    let mut engine = engine(8);
+    engine.submit(request(30, 5)).unwrap();
+    while !engine.is_idle() {
+        engine.step().unwrap();
+    }
+    let stats = engine.stats();
+    assert_eq!((stats.steps, stats.prompt_computed, stats.generated), (5, 30, 5));
+    assert_eq!((stats.prefix_queried, stats.prefix_hit, stats.preemptions), (30, 0, 0));
+    assert_eq!((stats.pages, stats.pages_free, stats.pages_kept), (8, 8, 0));
 }

@@ -5,8 +5,9 @@ use baimo_engine::{
     Allowed, Engine, EventKind, FinishReason, Guide, Limits, Logprobs, Refused, Request,
 };
 
-const LIMITS: Limits =
-    Limits { tokens_per_step: 32, tokens_per_span: 32, sequences: 4, context: 100 };
+fn limits() -> Limits {
+    Limits { sequences: 4, context: 100, ..Limits::default() }
+}
 
 /// Three even tokens, then token 7, then the end.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ fn request() -> Request {
 type Told = (Vec<(u32, Option<Logprobs>)>, FinishReason);
 
 fn run(request: Request, guide: Option<Box<dyn Guide>>) -> Told {
-    let mut engine = Engine::new(Remembering::new(8, LIMITS), 8, LIMITS);
+    let mut engine = Engine::new(Remembering::new(8, limits()), 8, limits());
     match guide {
         Some(guide) => engine.submit_guided(request, guide).unwrap(),
         None => engine.submit(request).unwrap(),
@@ -101,7 +102,7 @@ fn log_probabilities_are_those_of_the_model() {
 
 #[test]
 fn a_token_the_model_does_not_have_is_refused() {
-    let mut engine = Engine::new(Remembering::new(8, LIMITS), 8, LIMITS);
+    let mut engine = Engine::new(Remembering::new(8, limits()), 8, limits());
     let tokens = vec![1, VOCABULARY as u32];
     let refused = Refused::Token { token: VOCABULARY as u32, vocab: VOCABULARY };
     assert_eq!(engine.submit(Request { tokens, ..request() }), Err(refused));

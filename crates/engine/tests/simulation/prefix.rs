@@ -2,12 +2,14 @@
 
 use crate::remembering::VOCABULARY;
 use baimo_engine::{
-    Event, EventKind, Limits, Logits, PAGE_POSITIONS, Pages, Prefix, PrefixEnd, Refused, Request,
+    Event, EventKind, Limits, Logits, Memory, PAGE_POSITIONS, Prefix, PrefixEnd, Refused, Request,
     Scheduler, Usage, Work,
 };
 
-const LIMITS: Limits =
-    Limits { tokens_per_step: 10, tokens_per_span: 3, sequences: 4, context: 40 };
+fn limits() -> Limits {
+    let (tokens_per_step, tokens_per_span) = (10, 3);
+    Limits { tokens_per_step, tokens_per_span, sequences: 4, context: 40, ..Limits::default() }
+}
 
 /// The token that a prefix ends before.
 const START: u32 = 9;
@@ -16,7 +18,7 @@ const START: u32 = 9;
 fn scheduler() -> Scheduler {
     let end = PrefixEnd::Before(START);
     let prefix = Prefix { lead: 100..104, end, gaps: Vec::new(), segments: None };
-    Scheduler::new(LIMITS).reading(Some(prefix))
+    Scheduler::new(limits()).reading(Some(prefix))
 }
 
 fn request(tokens: Vec<u32>) -> Request {
@@ -29,13 +31,13 @@ fn prompt() -> Vec<u32> {
 }
 
 /// All work for a prompt, and its events.
-fn run(scheduler: &mut Scheduler, pages: &mut Pages) -> (Vec<Work>, Vec<Event>) {
+fn run(scheduler: &mut Scheduler, memory: &mut Memory) -> (Vec<Work>, Vec<Event>) {
     let (mut work, mut events) = (Vec::new(), Vec::new());
     while !scheduler.is_idle() {
-        let step = scheduler.step(pages);
+        let step = scheduler.step(memory);
         let wanted: usize = step.work.iter().map(|work| work.wanted.len()).sum();
         let logits = Logits::new(VOCABULARY, vec![0.0; wanted * VOCABULARY]);
-        events.extend(scheduler.finish(&step, &logits, pages));
+        events.extend(scheduler.finish(&step, &logits, memory));
         work.extend(step.work);
     }
     (work, events)
@@ -43,9 +45,11 @@ fn run(scheduler: &mut Scheduler, pages: &mut Pages) -> (Vec<Work>, Vec<Event>) 
 
 #[test]
 fn a_prefix_is_computed_at_once_whatever_the_limits() {
-    let (mut scheduler, mut pages) = (scheduler(), Pages::new(4));
-    scheduler.accept(request(prompt()), None, pages.capacity()).expect("a request that fits");
-    let (work, _) = run(&mut scheduler, &mut pages);
+    let (mut scheduler, mut memory) = (scheduler(), Memory::new(4, None));
+    scheduler
+        .accept(request(prompt()), None, memory.pages.capacity())
+        .expect("a request that fits");
+    let (work, _) = run(&mut scheduler, &mut memory);
     let lengths: Vec<usize> = work.iter().map(|work| work.tokens.len()).collect();
     assert_eq!(lengths, [24, 3, 2, 1], "the lead with the prefix, then spans of three, then one");
     assert_eq!(work[0].tokens[..5], [100, 101, 102, 103, 1]);
@@ -54,24 +58,28 @@ fn a_prefix_is_computed_at_once_whatever_the_limits() {
 
 #[test]
 fn a_prefix_goes_beyond_the_step_and_no_sequence_waits_for_a_step_of_its_own() {
-    let (mut scheduler, mut pages) = (scheduler(), Pages::new(4));
-    let id =
-        scheduler.accept(request(prompt()), None, pages.capacity()).expect("a request that fits");
-    let younger = scheduler.accept(request(prompt()), None, pages.capacity()).expect("one more");
-    let step = scheduler.step(&mut pages);
+    let (mut scheduler, mut memory) = (scheduler(), Memory::new(4, None));
+    let id = scheduler
+        .accept(request(prompt()), None, memory.pages.capacity())
+        .expect("a request that fits");
+    let younger =
+        scheduler.accept(request(prompt()), None, memory.pages.capacity()).expect("one more");
+    let step = scheduler.step(&mut memory);
     let run: Vec<_> = step.work.iter().map(|work| (work.request, work.tokens.len())).collect();
     assert_eq!(run, [(id, 24)], "the first goes beyond the step, the second waits");
-    scheduler.finish(&step, &Logits::new(VOCABULARY, vec![0.0; VOCABULARY]), &mut pages);
-    let step = scheduler.step(&mut pages);
+    scheduler.finish(&step, &Logits::new(VOCABULARY, vec![0.0; VOCABULARY]), &mut memory);
+    let step = scheduler.step(&mut memory);
     let run: Vec<_> = step.work.iter().map(|work| (work.request, work.tokens.len())).collect();
     assert_eq!(run, [(id, 3), (younger, 24)], "beside one that is on its way");
 }
 
 #[test]
 fn positions_and_counts_are_told_without_the_lead() {
-    let (mut scheduler, mut pages) = (scheduler(), Pages::new(4));
-    scheduler.accept(request(prompt()), None, pages.capacity()).expect("a request that fits");
-    let (work, events) = run(&mut scheduler, &mut pages);
+    let (mut scheduler, mut memory) = (scheduler(), Memory::new(4, None));
+    scheduler
+        .accept(request(prompt()), None, memory.pages.capacity())
+        .expect("a request that fits");
+    let (work, events) = run(&mut scheduler, &mut memory);
     let observed: Vec<usize> = events
         .iter()
         .filter_map(|event| match &event.kind {

@@ -1,61 +1,123 @@
 //! A model whose cache is real and whose logits are a hash of the whole history.
 
 use baimo_engine::{
-    Batch, EventKind, Failure, FinishReason, Forward, Limits, Logits, PAGE_POSITIONS, Request,
-    Usage, sampler,
+    Batch, EventKind, Failure, FinishReason, Forward, Limits, Logits, PAGE_POSITIONS, Place,
+    Request, Span, Usage, sampler,
 };
 use std::collections::BTreeSet;
 
 /// Entries of its vocabulary: few, so that stop tokens are met.
 pub const VOCABULARY: usize = 24;
 
+/// The hash of no history.
+const SEED: u64 = 0x5EED;
+
 /// Keeps each token in the page and slot the batch says and reads the history back through the
-/// pages: wrong paging changes the logits.
+/// pages: wrong paging changes the logits. With each token goes a hash of all before it, so that
+/// rows of another sequence are told from its own.
 pub struct Remembering {
     limits: Limits,
-    /// The tokens of every page, `[pages, PAGE_POSITIONS]`.
-    cache: Vec<Option<u32>>,
-    /// The tokens of the sequence in every slot.
-    states: Vec<Vec<u32>>,
+    /// The rows of every page, `[pages, PAGE_POSITIONS]`.
+    cache: Vec<Row>,
+    /// The tokens of the sequence in every slot; none for a model without.
+    states: Option<Vec<Vec<u32>>>,
     /// Batches computed.
     pub batches: usize,
     /// Rows computed.
     pub rows: usize,
 }
 
+/// What a position has in the cache.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Row {
+    token: u32,
+    /// Of all tokens up to this one.
+    hash: u64,
+}
+
+impl Row {
+    fn bytes(self) -> [u8; 12] {
+        let [a, b, c, d] = self.token.to_le_bytes();
+        let [e, f, g, h, i, j, k, l] = self.hash.to_le_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l]
+    }
+
+    fn of(bytes: &[u8]) -> Row {
+        let (token, hash) = bytes.split_at(4);
+        let hash = u64::from_le_bytes(hash.try_into().expect("eight bytes"));
+        Row { token: u32::from_le_bytes(token.try_into().expect("four bytes")), hash }
+    }
+}
+
 impl Remembering {
     pub fn new(pages: usize, limits: Limits) -> Remembering {
-        let (cache, states) =
-            (vec![None; pages * PAGE_POSITIONS], vec![Vec::new(); limits.sequences]);
+        let cache = vec![Row::default(); pages * PAGE_POSITIONS];
+        let states = Some(vec![Vec::new(); limits.sequences]);
         Remembering { limits, cache, states, batches: 0, rows: 0 }
+    }
+
+    pub fn without_slots(self) -> Remembering {
+        Remembering { states: None, ..self }
     }
 
     fn slot(pages: &[u32], position: usize) -> usize {
         pages[position / PAGE_POSITIONS] as usize * PAGE_POSITIONS + position % PAGE_POSITIONS
     }
 
-    /// The logits after `position` of the sequence that lies in `pages`.
-    fn logits(&self, pages: &[u32], position: usize) -> Vec<f32> {
-        let token = |at| self.cache[Remembering::slot(pages, at)];
-        let history: Option<Vec<u32>> = (0..=position).map(token).collect();
-        logits(&history.expect("every position before a row was computed"))
+    /// The first `count` tokens of the sequence that lies in `pages`.
+    fn history(&self, pages: &[u32], count: usize) -> Vec<u32> {
+        let rows = (0..count).map(|at| self.cache[Remembering::slot(pages, at)]);
+        let tokens: Vec<u32> = rows.clone().map(|row| row.token).collect();
+        let hashes = tokens.iter().scan(SEED, |hash, &token| {
+            *hash = mix(*hash ^ u64::from(token));
+            Some(*hash)
+        });
+        assert!(rows.map(|row| row.hash).eq(hashes), "rows of one sequence, all computed");
+        tokens
     }
 
     fn check(&self, batch: &Batch) {
-        let Limits { tokens_per_step, tokens_per_span, sequences, context } = self.limits;
+        let Limits { tokens_per_step, tokens_per_span, sequences, context, .. } = self.limits;
         assert!(!batch.tokens.is_empty(), "a batch has work");
         assert!(batch.tokens.len() <= tokens_per_step, "{} tokens", batch.tokens.len());
         assert!(batch.spans.len() <= sequences, "{} sequences", batch.spans.len());
-        let mut held = BTreeSet::new();
         let mut slots = BTreeSet::new();
-        for span in &batch.spans {
+        for (index, span) in batch.spans.iter().enumerate() {
             assert!((1..=tokens_per_span).contains(&span.rows), "a span of {}", span.rows);
             assert!(span.position + span.rows <= context, "{span:?} in a context of {context}");
             assert!(span.slot < sequences && slots.insert(span.slot), "a slot has one owner");
-            assert!(span.pages.iter().all(|page| held.insert(*page)), "a page has one owner");
+            let own = &span.pages[span.position / PAGE_POSITIONS..];
+            let others = batch.spans.iter().enumerate().filter(|(other, _)| *other != index);
+            let mut others = others.flat_map(|(_, span)| &span.pages);
+            assert!(others.all(|page| !own.contains(page)), "a page is written by one");
         }
         assert_eq!(batch.spans.iter().map(|span| span.rows).sum::<usize>(), batch.tokens.len());
         assert!(batch.wanted.is_sorted_by(|a, b| a < b), "{:?}", batch.wanted);
+    }
+
+    /// Computes a span, and appends the logits of the rows that are wanted.
+    fn compute(&mut self, batch: &Batch, span: &Span, values: &mut Vec<f32>) {
+        let rows = span.first_row..span.first_row + span.rows;
+        let before = span.position.checked_sub(1);
+        let before = before.map(|at| self.cache[Remembering::slot(&span.pages, at)]);
+        let mut hash = before.map_or(SEED, |row| row.hash);
+        for (&token, position) in batch.tokens[rows.clone()].iter().zip(span.position..) {
+            hash = mix(hash ^ u64::from(token));
+            self.cache[Remembering::slot(&span.pages, position)] = Row { token, hash };
+        }
+        let history = self.history(&span.pages, span.position + span.rows);
+        if let Some(states) = &mut self.states {
+            let state = &mut states[span.slot];
+            if span.position == 0 {
+                state.clear();
+            }
+            state.extend(&batch.tokens[rows.clone()]);
+            assert_eq!(*state, history, "a slot holds what its pages hold");
+        }
+        for &row in batch.wanted.iter().filter(|row| rows.contains(&(**row as usize))) {
+            let position = span.position + row as usize - span.first_row;
+            values.extend(logits(&history[..=position]));
+        }
     }
 }
 
@@ -65,35 +127,52 @@ impl Forward for Remembering {
         self.batches += 1;
         self.rows += batch.tokens.len();
         let mut values = Vec::new();
-        for span in &batch.spans {
-            let rows = span.first_row..span.first_row + span.rows;
-            for (&token, position) in batch.tokens[rows.clone()].iter().zip(span.position..) {
-                self.cache[Remembering::slot(&span.pages, position)] = Some(token);
-            }
-            let state = &mut self.states[span.slot];
-            if span.position == 0 {
-                state.clear();
-            }
-            state.extend(&batch.tokens[rows.clone()]);
-            let in_pages = (0..span.position + span.rows)
-                .map(|at| self.cache[Remembering::slot(&span.pages, at)].expect("computed"));
-            assert!(in_pages.eq(state.iter().copied()), "a slot holds what its pages hold");
-            for &row in batch.wanted.iter().filter(|row| rows.contains(&(**row as usize))) {
-                let position = span.position + row as usize - span.first_row;
-                values.extend(self.logits(&span.pages, position));
-            }
-        }
+        batch.spans.iter().for_each(|span| self.compute(batch, span, &mut values));
         Ok(Logits::new(VOCABULARY, values))
     }
 
     fn vocab(&self) -> usize {
         VOCABULARY
     }
+
+    fn has_slots(&self) -> bool {
+        self.states.is_some()
+    }
+
+    fn read(&self, place: Place) -> Vec<u8> {
+        match place {
+            Place::Page(page) => {
+                let rows = &self.cache[page as usize * PAGE_POSITIONS..][..PAGE_POSITIONS];
+                rows.iter().flat_map(|row| row.bytes()).collect()
+            }
+            Place::Slot(slot) => {
+                let states = self.states.as_ref().expect("a model with slots");
+                states[slot].iter().flat_map(|token| token.to_le_bytes()).collect()
+            }
+        }
+    }
+
+    fn write(&mut self, place: Place, bytes: &[u8]) {
+        match place {
+            Place::Page(page) => {
+                let rows = &mut self.cache[page as usize * PAGE_POSITIONS..][..PAGE_POSITIONS];
+                assert_eq!(bytes.len(), 12 * rows.len(), "the bytes of a page");
+                for (row, bytes) in rows.iter_mut().zip(bytes.chunks_exact(12)) {
+                    *row = Row::of(bytes);
+                }
+            }
+            Place::Slot(slot) => {
+                let tokens = bytes.chunks_exact(4).map(|token| token.try_into().expect("four"));
+                let states = self.states.as_mut().expect("a model with slots");
+                states[slot] = tokens.map(u32::from_le_bytes).collect();
+            }
+        }
+    }
 }
 
 /// Numbers in `[-4, 4)` by a hash of the history.
 pub fn logits(history: &[u32]) -> Vec<f32> {
-    let hash = history.iter().fold(0x5EED, |hash, &token| mix(hash ^ u64::from(token)));
+    let hash = history.iter().fold(SEED, |hash, &token| mix(hash ^ u64::from(token)));
     let number = |entry| (mix(hash ^ (entry << 32)) >> 40) as f32 / (1 << 21) as f32;
     (0..VOCABULARY as u64).map(|entry| number(entry) - 4.0).collect()
 }

@@ -3,7 +3,8 @@
 use super::store::PAGE;
 use super::{AttentionSpan, KvStore};
 use crate::lanes::WIDTH;
-use crate::memory::AlignedBuffer;
+use crate::memory::{AlignedBuffer, put, take};
+use std::ops::Range;
 
 /// Which runs of positions have a pooled key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +86,26 @@ impl PooledStore {
                 }
             }
         }
+    }
+
+    /// Appends the bytes of a page.
+    pub fn page(&self, page: u32, bytes: &mut Vec<u8>) {
+        put(&self.numbers[self.range(page)], bytes);
+    }
+
+    /// Sets a page to the bytes that `bytes` begins with, and gives the rest of them.
+    ///
+    /// # Panics
+    /// Where there are too few.
+    pub fn set_page<'a>(&mut self, page: u32, bytes: &'a [u8]) -> &'a [u8] {
+        let range = self.range(page);
+        take(&mut self.numbers[range], bytes)
+    }
+
+    /// Where the numbers of a page are.
+    fn range(&self, page: u32) -> Range<usize> {
+        let len = self.layout.page_len();
+        page as usize * len..(page as usize + 1) * len
     }
 
     /// The key of a run, followed by zeros up to whole vectors.

@@ -3,7 +3,7 @@
 use super::element::KvNumber;
 use crate::Kernels;
 use crate::lanes::{Lanes, Operation, WIDE, on_wide};
-use crate::memory::AlignedBuffer;
+use crate::memory::{AlignedBuffer, put, take};
 use crate::threads::Shared;
 use std::ops::Range;
 
@@ -170,14 +170,31 @@ impl KvStore {
         }
     }
 
-    /// Makes page `to` a copy of page `from`.
-    pub fn copy_page(&mut self, from: u32, to: u32) {
-        let len = self.layout.kv_heads * self.layout.head_len();
-        let (from, to) = (from as usize * len, to as usize * len);
-        match &mut self.numbers {
-            Numbers::F16(numbers) => numbers.copy_within(from..from + len, to),
-            Numbers::F32(numbers) => numbers.copy_within(from..from + len, to),
+    /// Appends the bytes of a page.
+    pub fn page(&self, page: u32, bytes: &mut Vec<u8>) {
+        let range = self.range(page);
+        match &self.numbers {
+            Numbers::F16(numbers) => put(&numbers[range], bytes),
+            Numbers::F32(numbers) => put(&numbers[range], bytes),
         }
+    }
+
+    /// Sets a page to the bytes that `bytes` begins with, and gives the rest of them.
+    ///
+    /// # Panics
+    /// Where there are too few.
+    pub fn set_page<'a>(&mut self, page: u32, bytes: &'a [u8]) -> &'a [u8] {
+        let range = self.range(page);
+        match &mut self.numbers {
+            Numbers::F16(numbers) => take(&mut numbers[range], bytes),
+            Numbers::F32(numbers) => take(&mut numbers[range], bytes),
+        }
+    }
+
+    /// Where the numbers of a page are.
+    fn range(&self, page: u32) -> Range<usize> {
+        let len = self.layout.kv_heads * self.layout.head_len();
+        page as usize * len..(page as usize + 1) * len
     }
 }
 

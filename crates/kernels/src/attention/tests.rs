@@ -270,7 +270,10 @@ fn what_is_written_is_read_back_and_pages_can_be_copied() {
             let v_dim = if layout.latent { 0 } else { layout.v_dim };
             let v = numbers(130 * layout.kv_heads * v_dim, 2);
             store.write(&kernels, &pages, 60, &k, &v);
-            store.copy_page(1, 4);
+            let mut bytes = Vec::new();
+            store.page(1, &mut bytes);
+            bytes.push(7);
+            assert_eq!(store.set_page(4, &bytes), [7]);
             for (token, head) in (0..130).flat_map(|t| (0..layout.kv_heads).map(move |h| (t, h))) {
                 let row = token * layout.kv_heads + head;
                 let key = &k[row * layout.k_dim..][..layout.k_dim];

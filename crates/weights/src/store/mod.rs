@@ -46,6 +46,12 @@ pub struct Store {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What the file says of itself.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 struct Head {
