@@ -17,7 +17,8 @@ def a_message_is_sent_and_its_answer_streams_in(chat):
     body = chat.sent
     assert body.pop("messages") == [{"role": "user", "content": "hello there"}]
     # A setting that nobody touched is not sent.
-    assert body == {"model": "poet", "stream": True, "stream_options": {"include_usage": True}}
+    assert body.pop("stream_options") == {"include_usage": True}
+    assert body == {"model": "poet", "stream": True, "timings_per_token": True}
     statistics = chat.last.locator(".statistics").inner_text()
     assert "prompt 1,204 (1,180 cached)" in statistics, statistics
     assert "answer 87 (40 thinking)" in statistics, statistics
@@ -58,6 +59,12 @@ def the_rate_is_of_the_tokens_after_the_first(chat):
     found = re.match(r"([\d.,]+) tokens/s", rate)
     # 86 tokens in nine pauses of 60 ms, and whatever the machine adds.
     assert found and 20 < float(found[1].replace(",", "")) < 260, rate
+
+
+@flow()
+def a_rate_the_server_tells_is_shown(chat):
+    chat.send("timed")
+    assert chat.last.locator(".statistics").inner_text().startswith("12.3 tokens/s")
 
 
 @flow()

@@ -141,6 +141,10 @@ class Handler(BaseHTTPRequestHandler):
             for index in range(60):
                 send({"content": f"Paragraph {index} of a long answer.\n\n"})
                 time.sleep(0.01)
+        elif scenario == "timed":
+            send({"content": "At once."})
+            self.end("stop", timings={"predicted_per_second": 12.34})
+            return
         elif scenario == "result":
             results = [m["content"] for m in body["messages"] if m["role"] == "tool"]
             send({"content": f"The tools said: {' and '.join(results)}."})
@@ -167,12 +171,12 @@ class Handler(BaseHTTPRequestHandler):
         part(1, arguments="{}")
         self.end("tool_calls")
 
-    def send(self, delta, finish=None):
+    def send(self, delta, finish=None, **more):
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        self.line({"choices": [choice], "usage": None})
+        self.line({"choices": [choice], "usage": None, **more})
 
-    def end(self, finish):
-        self.send({}, finish)
+    def end(self, finish, **more):
+        self.send({}, finish, **more)
         usage = {
             "prompt_tokens": 1204,
             "completion_tokens": 87,

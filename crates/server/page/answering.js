@@ -73,6 +73,7 @@ function absorb(message, chunk, clock) {
   const { meta } = message;
   if (chunk.model) meta.model = chunk.model;
   if (chunk.usage) meta.usage = chunk.usage;
+  if (chunk.timings) meta.rate = chunk.timings.predicted_per_second;
   const choice = chunk.choices?.[0];
   if (!choice) return;
   if (choice.finish_reason) meta.finish = choice.finish_reason;
@@ -127,6 +128,7 @@ function measure(meta, { began, first, last, thinking }) {
   if (first === undefined) return;
   meta.first = (first - began) / 1000;
   if (thinking && !meta.thought) meta.thought = (last - thinking) / 1000;
+  if (meta.rate) return;
   const tokens = (meta.usage?.completion_tokens ?? 0) - 1;
   if (tokens > 0 && last > first) meta.rate = tokens / ((last - first) / 1000);
 }

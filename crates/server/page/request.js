@@ -92,6 +92,8 @@ export function requestOf(conversation) {
   const body = { model: settings.model, messages: messagesOf(conversation) };
   body.stream = true;
   body.stream_options = { include_usage: true };
+  // The server knows when tokens were made; here is only known when their text came.
+  body.timings_per_token = true;
   for (const name of Object.keys(NUMBERS)) {
     const value = numberOf(settings, name);
     if (value !== undefined) body[name] = value;
