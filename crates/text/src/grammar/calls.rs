@@ -42,12 +42,13 @@ impl Calls {
         wish: &Wish<'_>,
     ) -> Result<Option<Calls>, GrammarError> {
         let mut tools = tools_of(wish.tools)?;
+        let syntax = voice.and_then(|voice| voice.calls);
         match &wish.choice {
             ToolChoice::None => return Ok(None),
             ToolChoice::Auto if tools.is_empty() => return Ok(None),
             ToolChoice::Auto => {
                 let asked = tools.iter().any(|tool| tool.strict) || wish.single_call;
-                if !asked && wish.answer.is_none() {
+                if !asked && (wish.answer.is_none() || syntax.is_none()) {
                     return Ok(None);
                 }
             }
@@ -63,7 +64,6 @@ impl Calls {
             }
         }
         let fault = "calls cannot be constrained, as this model has no syntax for them";
-        let syntax = voice.and_then(|voice| voice.calls);
         let syntax = syntax.ok_or_else(|| GrammarError::tool(&tools[0].name, fault))?;
         let silent = voice.map_or(&[][..], |voice| voice.silent);
         let calls = Calls { syntax, silent, tools, single: wish.single_call };
@@ -90,7 +90,8 @@ impl Calls {
         let bare = matches!(self.syntax, voice::Calls::Bare);
         if bare && wish.choice == ToolChoice::Auto && wish.answer.is_none() {
             let fault = "this model's calls begin like words, and are constrained only where one \
-                         is required (hint: leave `strict` out, or set `tool_choice`)";
+                         is required (hint: leave `strict` and `parallel_tool_calls` out, or set \
+                         `tool_choice`)";
             return Err(GrammarError::tool(&self.tools[0].name, fault));
         }
         Ok(())

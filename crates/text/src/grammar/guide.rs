@@ -203,6 +203,9 @@ impl Guide {
         }
         let tags = self.plan.watched.iter().filter(|tag| tag.starts_with(begun));
         let rests: Vec<&str> = tags.map(|tag| &tag[begun.len()..]).collect();
+        if rests.is_empty() {
+            return false;
+        }
         let lasts = self.lasts();
         let tokenizer = self.environment.tokenizer();
         let mut found = false;

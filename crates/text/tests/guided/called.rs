@@ -208,3 +208,17 @@ fn what_cannot_be_guaranteed_is_refused_by_name() {
     let found = Guide::new(&plain.environment, "", &wish).map(|_| ()).unwrap_err().to_string();
     assert!(found.contains("no syntax"), "{found}");
 }
+
+#[test]
+fn where_tools_cannot_be_called_and_need_not_be_an_answer_is_constrained_all_the_same() {
+    let mut speaker = Speaker::new("byte_level", "<|im_end|>", None, 1);
+    let tools = json!([{ "function": { "name": "f" } }]);
+    let grammar = Grammar::choice(&["yes".to_owned(), "no".to_owned()]).unwrap();
+    let wish = Wish { answer: Some(&grammar), tools: Some(&tools), ..Wish::default() };
+    let guide = Guide::new(&speaker.environment, "", &wish).unwrap().unwrap();
+    fn travels<T: Send>(guide: T) -> T {
+        guide
+    }
+    let (text, _) = speaker.reply(travels(guide));
+    assert!(["yes", "no"].contains(&text.as_str()), "{text}");
+}
