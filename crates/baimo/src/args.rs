@@ -1,5 +1,9 @@
 //! What the command line says.
 
+mod serve;
+
+pub use serve::Serve;
+
 use baimo_engine::KvElement;
 use baimo_weights::Target;
 use clap::{Args, Parser, Subcommand};
@@ -45,8 +49,9 @@ pub enum Command {
 pub struct Loading {
     /// What weights become while loading: native, f32, bf16, q8_0, q4_0, q4_k or q6_k. Weights
     /// that are quantized already stay as they are unless a whole bit each is saved
-    #[arg(long, default_value = "native", value_name = "TYPE", value_parser = parse_target)]
-    pub weights: Target,
+    /// [default: native]
+    #[arg(long, value_name = "TYPE", value_parser = parse_target)]
+    pub weights: Option<Target>,
     /// Threads that compute [default: one for each processor]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: Option<u16>,
@@ -59,6 +64,13 @@ pub struct Loading {
     /// are read from the disk as they are chosen [default: all stay in memory]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "no_cache")]
     pub memory: Option<usize>,
+}
+
+impl Loading {
+    /// What weights become while loading.
+    pub fn target(&self) -> Target {
+        self.weights.unwrap_or(Target::Native)
+    }
 }
 
 /// `baimo run`.
@@ -135,42 +147,6 @@ pub struct ChatFlags {
     /// Further template variables, as NAME=JSON (may be repeated)
     #[arg(long, value_name = "NAME=JSON", value_parser = parse_variable)]
     pub template_variable: Vec<(String, serde_json::Value)>,
-}
-
-/// `baimo serve`.
-#[derive(Args, Debug)]
-pub struct Serve {
-    /// The models, as MODEL or NAME=MODEL; the first is loaded at once, others when they are asked
-    /// for [default: what BAIMO_MODEL names, else the built-in poet]
-    pub models: Vec<String>,
-    /// Where to listen; 0.0.0.0 is all of the network [default: 127.0.0.1]
-    #[arg(long, value_name = "ADDRESS")]
-    pub host: Option<std::net::IpAddr>,
-    /// The port; 0 lets the system choose [default: 8000]
-    #[arg(long, value_name = "N")]
-    pub port: Option<u16>,
-    /// Requests of a model that are computed at once [default: 16]
-    #[arg(long, value_name = "N", value_parser = parse_positive)]
-    pub sequences: Option<usize>,
-    /// Requests that may wait beyond those [default: 64]
-    #[arg(long, value_name = "N")]
-    pub waiting: Option<usize>,
-    /// Positions of a conversation, prompt and answer together [default: the model's, at most
-    /// 32768]
-    #[arg(long, value_name = "N", value_parser = parse_positive)]
-    pub context: Option<usize>,
-    /// Positions that all conversations share in the cache [default: twice the context]
-    #[arg(long, value_name = "N", value_parser = parse_positive)]
-    pub cache_tokens: Option<usize>,
-    /// The chat template, in Jinja, of a model that comes without one or with a bad one
-    #[arg(long, value_name = "FILE")]
-    pub chat_template: Option<PathBuf>,
-    /// Numbers of cached keys and values: f16 or f32
-    #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
-    pub kv: KvElement,
-    /// How the models are loaded and run
-    #[command(flatten)]
-    pub loading: Loading,
 }
 
 /// `baimo logits`.
@@ -290,11 +266,11 @@ pub struct List {
     pub markdown: bool,
 }
 
-fn parse_target(text: &str) -> Result<Target, String> {
+pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
     text.parse()
 }
 
-fn parse_kv(text: &str) -> Result<KvElement, String> {
+pub(crate) fn parse_kv(text: &str) -> Result<KvElement, String> {
     match text {
         "f16" => Ok(KvElement::F16),
         "f32" => Ok(KvElement::F32),
@@ -310,14 +286,14 @@ fn parse_switch(text: &str) -> Result<bool, String> {
     }
 }
 
-fn parse_positive(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count > 0 => Ok(count),
         Ok(_) | Err(_) => Err(format!("found `{text}`, wanted a whole number above zero")),
     }
 }
 
-fn parse_bytes(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(['B', 'b']).trim_end_matches(['i', 'I']);
     let (digits, shift) = match digits.char_indices().next_back() {
         Some((at, 'K' | 'k')) => (&digits[..at], 10),

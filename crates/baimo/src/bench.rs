@@ -135,7 +135,7 @@ impl Test {
             "repetitions": rates.ascending.len(),
             "threads": runner.kernels().pool.threads(),
             "instructions": runner.kernels().isa.name(),
-            "weights": arguments.loading.weights.name(),
+            "weights": arguments.loading.target().name(),
             "weight_bytes": runner.decoder().weight_bytes(),
         })
     }

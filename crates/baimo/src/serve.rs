@@ -3,19 +3,41 @@
 use crate::args::{Loading, Serve};
 use crate::run::{SPAN, sampling, stop_tokens};
 use crate::session::{self, CacheSize};
+use crate::settings::Settings;
 use crate::source::{self, Source};
 use anyhow::{Context, Result, bail};
 use baimo_engine::{KvElement, Limits};
+use baimo_server::keys::KeyHash;
 use baimo_server::{About, Config, Loaded, Served};
 use baimo_text::Template;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Positions of a sequence where nothing is said: memory is taken only as it is used.
 const CONTEXT: usize = 32768;
 
 /// Serves until it is told to stop.
-pub fn run(arguments: &Serve) -> Result<()> {
-    let config = config(arguments);
+pub(crate) fn run(arguments: &Serve) -> Result<()> {
+    if arguments.hash_key {
+        return hash_key();
+    }
+    let settings = Settings::new(arguments)?;
+    if arguments.print_config {
+        return Ok(std::io::stdout().write_all(settings.printed().as_bytes())?);
+    }
+    let served = models(&settings.serve, &settings.server)?;
+    let names: Vec<String> = served.iter().map(|served| served.name.clone()).collect();
+    let scheme = if settings.server.tls.is_some() { "https" } else { "http" };
+    baimo_server::serve(settings.server, served, |address| {
+        eprintln!("serving {} at {scheme}://{address}", names.join(", "));
+    })
+}
+
+/// The models that are named, each loaded when it is asked for.
+///
+/// # Errors
+/// What cannot be served at all is told now; two models of one name are refused.
+pub fn models(arguments: &Serve, config: &Config) -> Result<Vec<Served>> {
     let mut models = arguments.models.clone();
     if models.is_empty() {
         models.push(source::default_model());
@@ -31,22 +53,20 @@ pub fn run(arguments: &Serve) -> Result<()> {
         if served.iter().any(|other| other.name == name) {
             bail!("two models would be called `{name}`\nhint: NAME=MODEL gives another name");
         }
-        let plan = Plan::new(model, arguments, &config);
+        let plan = Plan::new(model, arguments, config);
         served.push(Served { name, load: Box::new(move || plan.load()) });
     }
-    let names: Vec<String> = served.iter().map(|served| served.name.clone()).collect();
-    baimo_server::serve(config, served, |address| {
-        eprintln!("serving {} at http://{address}", names.join(", "));
-    })
+    Ok(served)
 }
 
-fn config(arguments: &Serve) -> Config {
-    let mut config = Config::default();
-    config.host = arguments.host.unwrap_or(config.host);
-    config.port = arguments.port.unwrap_or(config.port);
-    config.sequences = arguments.sequences.unwrap_or(config.sequences);
-    config.waiting = arguments.waiting.unwrap_or(config.waiting);
-    config
+/// Prints the hash of a key that is read, so that the key itself need not stand in a file.
+fn hash_key() -> Result<()> {
+    let mut key = String::new();
+    std::io::stdin().read_to_string(&mut key)?;
+    if key.trim().is_empty() {
+        bail!("found no key on stdin, wanted one line\nhint: echo KEY | baimo serve --hash-key");
+    }
+    Ok(writeln!(std::io::stdout(), "{}", KeyHash::of(key.trim()))?)
 }
 
 /// What clients call a model where nobody says: its folder's or file's name.
@@ -72,7 +92,7 @@ impl Plan {
         Plan {
             model: model.to_owned(),
             loading: arguments.loading.clone(),
-            element: arguments.kv,
+            element: arguments.kv.unwrap_or(KvElement::F16),
             context: arguments.context,
             cache: arguments.cache_tokens,
             template: arguments.chat_template.clone(),
@@ -99,7 +119,7 @@ impl Plan {
             architecture: blueprint.architecture.clone(),
             parameters: blueprint.count().parameters as u64,
             weight_bytes: runner.decoder().weight_bytes() as u64,
-            quantization: self.loading.weights.name().to_owned(),
+            quantization: self.loading.target().name().to_owned(),
             context,
             context_trained: blueprint.context,
             vocab: blueprint.vocab,

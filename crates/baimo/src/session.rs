@@ -34,7 +34,7 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
     let pages = size.positions.saturating_add(lead).div_ceil(PAGE_POSITIONS);
     let pages = if size.shared { pages } else { pages.saturating_mul(size.sequences) };
     let options = Options {
-        weights: loading.weights,
+        weights: loading.target(),
         cache: size.element,
         positions: pages.saturating_mul(PAGE_POSITIONS),
         sequences: size.sequences,

@@ -1,14 +1,20 @@
 //! What all handlers share.
 
+use crate::body;
+use crate::closing::{Closing, Phase};
 use crate::config::Config;
 use crate::error::Refusal;
+use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::model::{Answer, Model};
 use crate::registry::{Registry, Served};
+use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::Semaphore;
+use tokio::time::sleep_until;
 
 /// What all handlers share.
 #[derive(Debug)]
@@ -19,6 +25,14 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who may use them.
+    pub keys: Keys,
+    /// The memory of requests' bodies.
+    pub bodies: Arc<Semaphore>,
+    /// Where the server is on its way to the end.
+    pub closing: Closing,
+    /// Whether the first model has been loaded.
+    pub ready: AtomicBool,
     ids: AtomicU64,
 }
 
@@ -29,8 +43,16 @@ impl App {
     /// Of these models.
     pub fn new(config: Config, served: Vec<Served>) -> App {
         let metrics = Arc::new(Metrics::default());
-        let registry = Registry::new(served, config.places(), metrics.clone());
-        App { config, registry: Arc::new(registry), metrics, ids: AtomicU64::new(nanoseconds()) }
+        App {
+            registry: Arc::new(Registry::new(served, &config, metrics.clone())),
+            metrics,
+            keys: Keys::new(&config.keys, Instant::now()),
+            bodies: body::memory(&config),
+            closing: Closing::default(),
+            ready: AtomicBool::new(false),
+            ids: AtomicU64::new(nanoseconds()),
+            config,
+        }
     }
 
     /// A name that no other object of this server has: `prefix` and 24 hexadecimal digits.
@@ -51,18 +73,44 @@ impl App {
     /// The next part of an answer, counted where it is the end.
     ///
     /// # Errors
-    /// As [`Answer::next`].
+    /// As [`Answer::next`]; and where its time is over, or the server's.
     pub async fn next(
         &self,
         model: &Model,
         answer: &mut Answer,
     ) -> Option<Result<crate::model::Said, Refusal>> {
-        let said = answer.next().await;
+        let begun = answer.begun();
+        let said = tokio::select! {
+            biased;
+            said = answer.next() => said,
+            () = self.past_deadline(begun) => Some(Err(self.too_late())),
+            () = self.closing.reached(Phase::Cut) => Some(Err(shutting_down())),
+        };
         if let Some(Ok(crate::model::Said::End(end))) = &said {
             self.count(model, end);
         }
         said
     }
+
+    async fn past_deadline(&self, begun: Instant) {
+        match self.config.deadline_seconds {
+            0 => std::future::pending().await,
+            seconds => sleep_until((begun + Duration::from_secs(seconds)).into()).await,
+        }
+    }
+
+    fn too_late(&self) -> Refusal {
+        let seconds = self.config.deadline_seconds;
+        let message = format!(
+            "the answer took longer than the {seconds} s that this server gives one\n             hint: ask for fewer tokens (max_tokens)"
+        );
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", message)
+    }
+}
+
+fn shutting_down() -> Refusal {
+    let message = "the server is shutting down, the answer is not whole\nhint: try again later";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message)
 }
 
 /// Seconds since 1970.

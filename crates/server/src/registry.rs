@@ -1,8 +1,9 @@
 //! The models that are served, loaded when they are asked for.
 
+use crate::config::Config;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
-use crate::model::{About, Model, Worker};
+use crate::model::{About, Caps, Model, Worker};
 use axum::http::StatusCode;
 use baimo_engine::{Engine, Runner, Sampling};
 use baimo_text::voice::Voice;
@@ -46,6 +47,7 @@ pub struct Served {
 pub struct Registry {
     entries: Vec<Entry>,
     places: usize,
+    caps: Caps,
     metrics: Arc<Metrics>,
 }
 
@@ -59,6 +61,16 @@ struct Entry {
 struct State {
     model: Option<Arc<Model>>,
     used: Option<Instant>,
+    keep: Option<Keep>,
+}
+
+/// How long a model stays loaded after its last request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Until it is unloaded by name.
+    Forever,
+    /// So long.
+    For(Duration),
 }
 
 impl fmt::Debug for Entry {
@@ -81,12 +93,17 @@ pub struct Listed {
 }
 
 impl Registry {
-    /// Of `served`; each may have `places` requests under way and waiting.
-    pub fn new(served: Vec<Served>, places: usize, metrics: Arc<Metrics>) -> Registry {
+    /// Of `served`, set up as `config` says.
+    pub fn new(served: Vec<Served>, config: &Config, metrics: Arc<Metrics>) -> Registry {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let known_since = now.unwrap_or_default().as_secs();
         let entry = |served| Entry { served, state: Mutex::default(), known_since };
-        Registry { entries: served.into_iter().map(entry).collect(), places, metrics }
+        let caps = Caps {
+            prompt_tokens: config.prompt_tokens_max,
+            answer_tokens: config.answer_tokens_max,
+        };
+        let places = config.places();
+        Registry { entries: served.into_iter().map(entry).collect(), places, caps, metrics }
     }
 
     /// The names, in order.
@@ -130,12 +147,33 @@ impl Registry {
         Ok(state.model.take().is_some())
     }
 
-    /// Unloads what nobody has asked for since `idle`.
-    pub async fn unload_idle(&self, idle: Duration) {
+    /// How long a model stays loaded from now on, whatever the others do.
+    ///
+    /// # Errors
+    /// No such model.
+    pub async fn keep(&self, name: Option<&str>, keep: Keep) -> Result<(), Refusal> {
+        let index = self.index(name)?;
+        self.entries[index].state.lock().await.keep = Some(keep);
+        Ok(())
+    }
+
+    /// Unloads what nobody has asked for as long as it is to be kept: as it was said of a model,
+    /// else `idle`. A request under way counts from its end, as far as this is called often.
+    pub fn unload_idle(&self, idle: Keep) {
         for entry in &self.entries {
-            let mut state = entry.state.lock().await;
-            let rests = state.used.is_none_or(|used| used.elapsed() >= idle);
-            if rests && state.model.as_ref().is_some_and(|model| model.worker.requests() == 0) {
+            // Who holds it is loading or asking for it.
+            let Ok(mut state) = entry.state.try_lock() else { continue };
+            let Some(model) = &state.model else { continue };
+            if model.worker.requests() > 0 {
+                state.used = Some(Instant::now());
+                continue;
+            }
+            let rests = |time| state.used.is_none_or(|used| used.elapsed() >= time);
+            let is_over = match state.keep.unwrap_or(idle) {
+                Keep::Forever => false,
+                Keep::For(time) => rests(time),
+            };
+            if is_over {
                 tracing::info!(model = entry.served.name, "unloaded after a rest");
                 state.model = None;
             }
@@ -185,6 +223,7 @@ impl Registry {
             worker: Worker::start(loaded.engine, self.places, watch),
             spoken: OnceLock::new(),
             written: OnceLock::new(),
+            caps: self.caps,
         }))
     }
 }

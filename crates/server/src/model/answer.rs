@@ -3,6 +3,7 @@
 use super::{Model, Prepared, Ticket, Told};
 use crate::ask::Ask;
 use crate::error::Refusal;
+use crate::record;
 use baimo_engine::{EventKind, FinishReason, Logprobs};
 use baimo_text::voice::{Parser, Piece};
 use baimo_text::{Decoder, StopMatcher, Tokenizer};
@@ -150,6 +151,11 @@ impl Answer {
         }
     }
 
+    /// When it was asked for.
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// What it took so far.
     pub fn usage(&self) -> Usage {
         self.usage
@@ -165,6 +171,9 @@ impl Answer {
             EventKind::Token { token, logprobs } => self.token(token, logprobs),
             EventKind::Finished { reason, usage } => {
                 self.usage.cached_tokens = usage.cached_tokens;
+                if let Some(record) = record::current() {
+                    record.cached(usage.cached_tokens);
+                }
                 let rest = self.decoder.finish();
                 let mut pieces = self.parser.push(&rest);
                 pieces.extend(self.parser.finish());
@@ -182,6 +191,9 @@ impl Answer {
     fn token(&mut self, token: u32, logprobs: Option<Logprobs>) {
         self.first.get_or_insert_with(Instant::now);
         self.usage.completion_tokens += 1;
+        if let Some(record) = record::current() {
+            record.token();
+        }
         if self.stop_tokens.contains(&token) {
             return;
         }

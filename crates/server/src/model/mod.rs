@@ -11,6 +11,7 @@ pub use worker::{Ticket, Told, Worker};
 
 use crate::ask::{Ask, SamplingAsk};
 use crate::error::Refusal;
+use crate::record;
 use baimo_engine::{Request, Sampling};
 use baimo_text::grammar::TokenEnvironment;
 use baimo_text::voice::Voice;
@@ -43,6 +44,17 @@ pub struct Model {
     pub spoken: OnceLock<TokenEnvironment>,
     /// The same where it goes on with a text.
     pub written: OnceLock<TokenEnvironment>,
+    /// What the server allows a request.
+    pub caps: Caps,
+}
+
+/// What a server allows a request, whatever the context has room for; 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caps {
+    /// Most tokens of a prompt.
+    pub prompt_tokens: usize,
+    /// Most tokens of an answer.
+    pub answer_tokens: usize,
 }
 
 /// What there is to tell of a model.
@@ -74,6 +86,11 @@ impl Model {
     pub fn answers(&self, ask: &Ask) -> Result<Vec<Answer>, Refusal> {
         off_the_reactor(|| {
             let prepared = self.prepare(ask)?;
+            let tokens = prepared.tokens.len();
+            self.caps.admit(tokens)?;
+            if let Some(record) = record::current() {
+                record.asked(&self.name, tokens);
+            }
             (0..ask.answers).map(|index| self.answer(ask, &prepared, index)).collect()
         })
     }
@@ -84,6 +101,10 @@ impl Model {
         if room == 0 {
             return Err(too_long(prepared.tokens.len(), context));
         }
+        let room = match self.caps.answer_tokens {
+            0 => room,
+            most => room.min(most),
+        };
         let request = Request {
             tokens: prepared.tokens.clone(),
             sampling: sampling(&ask.sampling, self.sampling, index as u64),
@@ -111,12 +132,35 @@ fn off_the_reactor<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+impl Caps {
+    /// Lets a prompt of so many tokens in.
+    ///
+    /// # Errors
+    /// Where that is too many.
+    pub fn admit(&self, tokens: usize) -> Result<(), Refusal> {
+        match self.prompt_tokens {
+            most if most > 0 && tokens > most => {
+                let message = format!(
+                    "the prompt has {tokens} tokens, this server takes at most {most}\n\
+                     hint: shorten it; `prompt_tokens_max` of baimo.toml is the limit"
+                );
+                Err(exceeded(message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A prompt that leaves no room for an answer.
 fn too_long(tokens: usize, context: usize) -> Refusal {
     let message = format!(
         "the prompt has {tokens} tokens, the context {context} with the answer\n\
          hint: shorten the conversation, or start the server with a larger --context"
     );
+    exceeded(message)
+}
+
+fn exceeded(message: String) -> Refusal {
     let status = axum::http::StatusCode::BAD_REQUEST;
     Refusal {
         param: Some("messages".into()),
