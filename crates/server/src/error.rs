@@ -32,6 +32,24 @@ impl Refusal {
         Refusal { param: Some(param.into()), ..refusal }
     }
 
+    /// The message with the field at fault, for dialects that have no place for it. `names` says
+    /// what fields are called there: whole ones, and parts that begin with a dot.
+    pub fn in_words(&self, names: &[(&str, &str)]) -> String {
+        let Some(param) = self.param.as_deref() else { return self.message.clone() };
+        if self.message.starts_with(param) {
+            return self.message.clone();
+        }
+        let whole = names.iter().find(|(shared, _)| *shared == param);
+        let named = match whole {
+            Some((_, own)) => (*own).to_owned(),
+            None => names
+                .iter()
+                .filter(|(shared, _)| shared.starts_with('.'))
+                .fold(param.to_owned(), |named, (shared, own)| named.replace(shared, own)),
+        };
+        format!("{named}: {}", self.message)
+    }
+
     /// Our own mistake, or the machine's.
     pub fn internal(message: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)

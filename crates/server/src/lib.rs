@@ -18,10 +18,12 @@ pub mod log;
 pub mod metrics;
 pub mod model;
 pub mod net;
+pub mod normalize;
 mod origin;
 mod rate;
 pub mod record;
 pub mod registry;
+pub mod thoughts;
 
 pub use app::App;
 pub use config::Config;

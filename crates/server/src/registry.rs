@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::Refusal;
 use crate::metrics::Metrics;
 use crate::model::{About, Caps, Model, Worker};
+use crate::thoughts::Thoughts;
 use axum::http::StatusCode;
 use baimo_engine::{Engine, Runner, Sampling};
 use baimo_text::voice::Voice;
@@ -49,6 +50,8 @@ pub struct Registry {
     places: usize,
     caps: Caps,
     metrics: Arc<Metrics>,
+    thoughts: Arc<Thoughts>,
+    normalize_headers: bool,
 }
 
 struct Entry {
@@ -102,8 +105,14 @@ impl Registry {
             prompt_tokens: config.prompt_tokens_max,
             answer_tokens: config.answer_tokens_max,
         };
-        let places = config.places();
-        Registry { entries: served.into_iter().map(entry).collect(), places, caps, metrics }
+        Registry {
+            entries: served.into_iter().map(entry).collect(),
+            places: config.places(),
+            caps,
+            metrics,
+            thoughts: Arc::default(),
+            normalize_headers: config.normalize_headers,
+        }
     }
 
     /// The names, in order.
@@ -224,6 +233,8 @@ impl Registry {
             spoken: OnceLock::new(),
             written: OnceLock::new(),
             caps: self.caps,
+            thoughts: self.thoughts.clone(),
+            normalize_headers: self.normalize_headers,
         }))
     }
 }

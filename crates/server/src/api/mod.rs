@@ -1,6 +1,8 @@
 //! The dialects, and the doors to them.
 
+pub mod anthropic;
 pub mod dialect;
+pub mod ollama;
 pub mod openai;
 pub mod operation;
 pub mod page;
@@ -24,6 +26,8 @@ use utoipa::OpenApi;
 pub fn router(app: Shared) -> Router {
     let doors = Router::new()
         .route("/v1/chat/completions", post(openai::chat::chat))
+        .merge(anthropic::routes())
+        .merge(ollama::routes())
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*model}", get(openai::models::one).post(operation::change_model))
         .route("/models/load", post(operation::load_model))
@@ -53,6 +57,14 @@ pub fn router(app: Shared) -> Router {
 #[openapi(
     info(title = "baimo", description = "Models behind the APIs that clients know."),
     paths(
+        anthropic::messages::count_tokens,
+        anthropic::messages::messages,
+        ollama::generation::chat,
+        ollama::generation::generate,
+        ollama::models::running,
+        ollama::models::show,
+        ollama::models::tags,
+        ollama::models::version,
         openai::chat::chat,
         openai::models::list,
         openai::models::one,

@@ -4,8 +4,9 @@ use super::{Model, Prepared, Ticket, Told};
 use crate::ask::Ask;
 use crate::error::Refusal;
 use crate::record;
+use crate::thoughts::{Conversation, Thoughts};
 use baimo_engine::{EventKind, FinishReason, Logprobs};
-use baimo_text::voice::{Parser, Piece};
+use baimo_text::voice::{Parser, Piece, Reply};
 use baimo_text::{Decoder, StopMatcher, Tokenizer};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -78,6 +79,15 @@ pub struct Timings {
     pub answer: Duration,
 }
 
+/// Where the thoughts of a turn that calls tools are kept.
+#[derive(Debug)]
+struct Memory {
+    thoughts: Arc<Thoughts>,
+    conversation: Conversation,
+    /// The turn so far, without its words.
+    reply: Reply,
+}
+
 /// An answer under way; dropping it cancels it.
 #[derive(Debug)]
 pub struct Answer {
@@ -93,6 +103,7 @@ pub struct Answer {
     first: Option<Instant>,
     usage: Usage,
     called: bool,
+    memory: Option<Memory>,
     ready: VecDeque<Said>,
     ended: bool,
 }
@@ -108,11 +119,17 @@ impl Answer {
         let voice = model.voice.filter(|_| prepared.speaks);
         let decoder = Decoder::continuing(model.tokenizer.clone(), true);
         let tags = voice.map(|voice| voice.tags()).unwrap_or_default();
+        let tools = prepared.tools.as_ref();
+        let memory = tools.and(prepared.conversation.clone()).map(|conversation| Memory {
+            thoughts: model.thoughts.clone(),
+            conversation,
+            reply: Reply::default(),
+        });
         Answer {
             ticket,
             tokenizer: model.tokenizer.clone(),
             decoder: decoder.showing(&tags),
-            parser: Parser::new(voice, &prepared.text, prepared.tools.as_ref()),
+            parser: Parser::new(voice, &prepared.text, tools),
             stops: StopMatcher::new(&ask.stops),
             stop_tokens: model.stop_tokens.clone(),
             call_prefix,
@@ -120,6 +137,7 @@ impl Answer {
             first: None,
             usage: Usage { prompt_tokens: prepared.tokens.len(), ..Usage::default() },
             called: false,
+            memory,
             ready: VecDeque::new(),
             ended: false,
         }
@@ -230,13 +248,20 @@ impl Answer {
                     self.called = true;
                     let made = || format!("call_{:016x}{index}", self.call_prefix);
                     let id = Some(id.unwrap_or_else(made));
-                    self.ready.push_back(Said::Piece(Piece::CallStart { index, id, name }));
+                    self.pass(Piece::CallStart { index, id, name });
                 }
                 other @ (Piece::Reasoning(_) | Piece::Arguments { .. } | Piece::CallEnd { .. }) => {
-                    self.ready.push_back(Said::Piece(other))
+                    self.pass(other);
                 }
             }
         }
+    }
+
+    fn pass(&mut self, piece: Piece) {
+        if let Some(memory) = &mut self.memory {
+            memory.reply.add(&piece);
+        }
+        self.ready.push_back(Said::Piece(piece));
     }
 
     fn content(&mut self, text: String) {
@@ -259,6 +284,9 @@ impl Answer {
             return;
         }
         self.ended = true;
+        if let Some(Memory { thoughts, conversation, reply }) = self.memory.take() {
+            thoughts.keep(&conversation, &reply);
+        }
         let now = Instant::now();
         let first = self.first.unwrap_or(now);
         let timings = Timings { first_token: first - self.begun, answer: now - first };

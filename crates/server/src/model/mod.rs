@@ -12,6 +12,7 @@ pub use worker::{Ticket, Told, Worker};
 use crate::ask::{Ask, SamplingAsk};
 use crate::error::Refusal;
 use crate::record;
+use crate::thoughts::Thoughts;
 use baimo_engine::{Request, Sampling};
 use baimo_text::grammar::TokenEnvironment;
 use baimo_text::voice::Voice;
@@ -46,6 +47,10 @@ pub struct Model {
     pub written: OnceLock<TokenEnvironment>,
     /// What the server allows a request.
     pub caps: Caps,
+    /// Thoughts of turns that called tools, of all models.
+    pub thoughts: Arc<Thoughts>,
+    /// Whether lines that agents change with every request are made the same.
+    pub normalize_headers: bool,
 }
 
 /// What a server allows a request, whatever the context has room for; 0 is no limit.

@@ -3,12 +3,14 @@
 use super::Model;
 use crate::ask::{Ask, Prompt, ThinkingAsk, ToolChoice};
 use crate::error::Refusal;
+use crate::normalize;
+use crate::thoughts::Conversation;
 use baimo_text::voice::{NoSwitch, switch_thinking};
-use baimo_text::{Chat, EncodeOptions};
+use baimo_text::{Chat, EncodeOptions, Template};
 use serde_json::Value;
 
 /// A prompt, ready to be continued.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Prepared {
     /// What the model is given.
     pub tokens: Vec<u32>,
@@ -19,6 +21,8 @@ pub struct Prepared {
     pub speaks: bool,
     /// The tools that the model knows of.
     pub tools: Option<Value>,
+    /// What the conversation is known by; `None` where it is not one.
+    pub conversation: Option<Conversation>,
 }
 
 impl Model {
@@ -35,12 +39,14 @@ impl Model {
                 text: String::new(),
                 speaks: false,
                 tools: None,
+                conversation: None,
             }),
             Prompt::Tokens(tokens) => Ok(Prepared {
                 tokens: tokens.clone(),
                 text: String::new(),
                 speaks: false,
                 tools: None,
+                conversation: None,
             }),
         }
     }
@@ -52,6 +58,10 @@ impl Model {
             return Err(Refusal::field("messages", message));
         };
         let mut chat = chat.clone();
+        if self.normalize_headers {
+            normalize::drop_volatile_lines(&mut chat.messages);
+        }
+        let conversation = self.thoughts.recall(&self.name, &mut chat.messages);
         chat.tools = match &ask.tool_choice {
             ToolChoice::None => None,
             ToolChoice::Auto | ToolChoice::Required => chat.tools.take(),
@@ -59,11 +69,12 @@ impl Model {
             ToolChoice::Among { names, .. } => only(chat.tools.take(), names),
         };
         self.ask_to_think(&mut chat, &ask.thinking)?;
-        let text = template.render(&chat).map_err(|error| {
+        let text = render(template, &mut chat).map_err(|error| {
             Refusal::field("messages", format!("the chat template refuses them: {error}"))
         })?;
         let tokens = self.encode(&text, EncodeOptions::TEMPLATE)?;
-        Ok(Prepared { tokens, text, speaks: true, tools: chat.tools })
+        let (tools, conversation) = (chat.tools, Some(conversation));
+        Ok(Prepared { tokens, text, speaks: true, tools, conversation })
     }
 
     /// The tokens of a text.
@@ -95,6 +106,22 @@ impl Model {
             chat.options.insert(name.to_owned(), budget.into());
         }
         Ok(())
+    }
+}
+
+/// Agents put system messages between others, which some templates take only in the first place:
+/// there, they are the user's words.
+fn render(template: &Template, chat: &mut Chat) -> baimo_text::Result<String> {
+    let rendered = template.render(chat);
+    if rendered.is_ok() || !normalize::move_late_system_messages(&mut chat.messages) {
+        return rendered;
+    }
+    match template.render(chat) {
+        Ok(text) => {
+            tracing::debug!("gave the template late system messages as the user's");
+            Ok(text)
+        }
+        Err(_) => rendered,
     }
 }
 

@@ -52,7 +52,7 @@ fn message(index: usize, message: Value) -> Result<Value, Refusal> {
     out.insert("role".into(), role);
     out.insert("content".into(), content);
     let thoughts = ["reasoning_content", "reasoning"].iter().find_map(|name| message.remove(*name));
-    if let Some(thoughts) = thoughts.filter(|thoughts| !thoughts.is_null()) {
+    if let Some(thoughts) = thoughts.filter(|thoughts| !thoughts.is_null() && *thoughts != "") {
         if !thoughts.is_string() {
             return refuse("reasoning_content", "wanted a text".to_owned());
         }

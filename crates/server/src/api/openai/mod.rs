@@ -1,7 +1,7 @@
 //! OpenAI's dialect.
 
 pub mod chat;
-mod convert;
+pub mod convert;
 pub mod messages;
 pub mod models;
 pub mod request;

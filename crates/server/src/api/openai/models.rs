@@ -1,4 +1,4 @@
-//! `GET /v1/models`.
+//! `GET /v1/models`, for OpenAI's clients and Anthropic's: their fields have different names.
 
 use super::Error;
 use crate::app::Shared;
@@ -6,6 +6,7 @@ use crate::error::Refusal;
 use crate::registry::Listed;
 use axum::Json;
 use axum::extract::{Path, State};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 /// All models.
@@ -15,7 +16,14 @@ use serde_json::{Value, json};
 )]
 pub async fn list(State(app): State<Shared>) -> Json<Value> {
     let models: Vec<Value> = app.registry.list().await.iter().map(model).collect();
-    Json(json!({ "object": "list", "data": models }))
+    let names = app.registry.names();
+    Json(json!({
+        "object": "list",
+        "data": models,
+        "has_more": false,
+        "first_id": names.first(),
+        "last_id": names.last(),
+    }))
 }
 
 /// One model.
@@ -38,15 +46,21 @@ pub async fn one(
 }
 
 fn model(listed: &Listed) -> Value {
+    let created = DateTime::<Utc>::from_timestamp(listed.created as i64, 0).unwrap_or_default();
     let mut value = json!({
         "id": listed.name,
         "object": "model",
+        "type": "model",
+        "display_name": listed.name,
         "created": listed.created,
+        "created_at": created.to_rfc3339_opts(SecondsFormat::Secs, true),
         "owned_by": "baimo",
         "status": { "value": if listed.about.is_some() { "loaded" } else { "unloaded" } },
     });
     if let Some(about) = &listed.about {
         value["max_model_len"] = about.context.into();
+        value["max_input_tokens"] = about.context.into();
+        value["max_tokens"] = about.context.into();
         value["meta"] = json!({
             "architecture": about.architecture,
             "n_vocab": about.vocab,
