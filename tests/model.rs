@@ -103,7 +103,9 @@ pub fn finish(engine: &mut Engine<Runner>) -> BTreeMap<RequestId, Outcome> {
                 EventKind::Logits { position, logits } => {
                     outcome.logits.insert(position, logits);
                 }
-                EventKind::Embedding(_) | EventKind::Finished { .. } => (),
+                EventKind::Embedding(_)
+                | EventKind::PromptLogprobs { .. }
+                | EventKind::Finished { .. } => (),
             }
         }
     }

@@ -107,7 +107,9 @@ pub fn answer(
                         break;
                     }
                 }
-                EventKind::Logits { .. } | EventKind::Embedding(_) => (),
+                EventKind::Logits { .. }
+                | EventKind::Embedding(_)
+                | EventKind::PromptLogprobs { .. } => (),
                 EventKind::Finished { reason, .. } => {
                     end = Some(match reason {
                         FinishReason::Stop => End::Stop,

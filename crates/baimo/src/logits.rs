@@ -46,7 +46,9 @@ pub fn run(arguments: &Logits) -> Result<()> {
                     logits.insert((position + 1).to_string(), row.into());
                 }
                 EventKind::Token { token, .. } => greedy.push(token),
-                EventKind::Embedding(_) | EventKind::Finished { .. } => (),
+                EventKind::Embedding(_)
+                | EventKind::PromptLogprobs { .. }
+                | EventKind::Finished { .. } => (),
             }
         }
     }

@@ -136,6 +136,7 @@ impl Plan {
             sampling: sampling(&Default::default(), &generation),
             stop_tokens: stop_tokens(&tokenizer, &generation, voice),
             tokenizer,
+            prompts: source.embedding_prompts()?,
             template,
             voice,
             about,

@@ -7,6 +7,7 @@ use baimo_text::{GgufVocabulary, Template, Tokenizer};
 use baimo_weights::Checkpoint;
 use baimo_weights::gguf::Metadata;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Arrays of the metadata up to this length are read as configuration.
@@ -99,6 +100,22 @@ impl Source {
             return Ok(Value::Null);
         }
         read_json(&path)
+    }
+
+    /// The texts that its makers put before what is embedded, by name, which
+    /// `config_sentence_transformers.json` says; none where there is no such file.
+    ///
+    /// # Errors
+    /// Where the file is damaged.
+    pub fn embedding_prompts(&self) -> Result<BTreeMap<String, String>> {
+        let path = self.path.join("config_sentence_transformers.json");
+        if self.metadata().is_some() || !path.exists() {
+            return Ok(BTreeMap::new());
+        }
+        let prompts = read_json(&path)?["prompts"].take();
+        let prompts = prompts.as_object().cloned().unwrap_or_default();
+        let text = |prompt: Value| prompt.as_str().unwrap_or_default().to_owned();
+        Ok(prompts.into_iter().map(|(name, prompt)| (name, text(prompt))).collect())
     }
 
     /// Refuses token ids that the model has no embedding for.

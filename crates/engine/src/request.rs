@@ -25,6 +25,9 @@ pub struct Request {
     pub bias: Vec<(u32, f32)>,
     /// Each token comes with its log-probability, and those of so many likeliest.
     pub logprobs: Option<usize>,
+    /// Each token of the prompt but the first comes with its log-probability, and those of so many
+    /// likeliest; `observed` is not looked at then.
+    pub prompt_logprobs: Option<usize>,
     /// Whether the last hidden state of the last prompt token is wanted as an event.
     pub embedding: bool,
     /// Prompt positions where another prompt may part from this one, such as the ends of messages:
@@ -110,6 +113,14 @@ pub enum EventKind {
         position: usize,
         /// One number per vocabulary entry.
         logits: Vec<f32>,
+    },
+    /// How likely the prompt token at this position was after those before it. Positions come in
+    /// order, from 1, all before the first token that is added.
+    PromptLogprobs {
+        /// The position of the token.
+        position: usize,
+        /// How likely it and others were.
+        logprobs: Logprobs,
     },
     /// Nothing more will come.
     Finished {

@@ -52,6 +52,8 @@ impl Default for Sampling {
 pub struct Logprobs {
     /// ln p of the token.
     pub token: f32,
+    /// Its place among all tokens, 1 for the likeliest.
+    pub rank: usize,
     /// The likeliest tokens and their ln p, likeliest first.
     pub top: Vec<(u32, f32)>,
 }
@@ -72,7 +74,9 @@ impl Logprobs {
         order.truncate(count);
         order.sort_unstable_by(likelier);
         let top = order.iter().map(|&token| (token, logprob(logits[token as usize]))).collect();
-        Logprobs { token: logprob(logits[token as usize]), top }
+        let chosen = logits[token as usize];
+        let rank = 1 + logits.iter().filter(|&&logit| logit > chosen).count();
+        Logprobs { token: logprob(chosen), rank, top }
     }
 }
 

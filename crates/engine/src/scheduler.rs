@@ -99,6 +99,9 @@ impl Scheduler {
         if waiting >= self.limits.waiting.saturating_add(self.slots_free.len()) {
             return Err(Refused::Full { waiting });
         }
+        if request.prompt_logprobs.is_some() {
+            request.observed = (0..tokens - opening.lead - 1).collect();
+        }
         request.observed.sort_unstable();
         request.observed.dedup();
         request.observed.retain(|&position| position < tokens - opening.lead);

@@ -173,8 +173,7 @@ impl Sequence {
         for (&position, logits) in work.wanted.iter().zip(wanted) {
             if self.request.observed.get(self.observed) == Some(&position) {
                 self.observed += 1;
-                let position = position - self.opening.lead;
-                report(EventKind::Logits { position, logits: logits.to_vec() });
+                report(self.observation(position, logits));
             }
         }
         if self.computed < self.tokens.len() {
@@ -196,6 +195,18 @@ impl Sequence {
         };
         report(EventKind::Finished { reason, usage });
         true
+    }
+
+    /// What is told of the logits after the token at `position`.
+    fn observation(&self, position: usize, logits: &[f32]) -> EventKind {
+        let told = position - self.opening.lead;
+        match self.request.prompt_logprobs {
+            None => EventKind::Logits { position: told, logits: logits.to_vec() },
+            Some(count) => EventKind::PromptLogprobs {
+                position: told + 1,
+                logprobs: Logprobs::of(logits, self.tokens[position + 1], count),
+            },
+        }
     }
 
     /// Chooses the next token and reports it; says why, where the sequence ends.

@@ -20,6 +20,8 @@ pub struct Ask {
     pub answers: usize,
     /// Each token with its log-probability, and those of so many likeliest.
     pub logprobs: Option<usize>,
+    /// Likewise each token of the prompt but the first.
+    pub prompt_logprobs: Option<usize>,
     /// Added to the logits of tokens.
     pub bias: Vec<(u32, f32)>,
     /// Whether and how long the model thinks.
@@ -116,6 +118,16 @@ pub enum Format {
     Choice(Vec<String>),
 }
 
+impl Prompt {
+    /// The field that it came in.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Prompt::Chat(_) => "messages",
+            Prompt::Text(_) | Prompt::Tokens(_) => "prompt",
+        }
+    }
+}
+
 impl Ask {
     /// For `prompt`, with nothing else said.
     pub fn new(prompt: Prompt) -> Ask {
@@ -127,6 +139,7 @@ impl Ask {
             ignore_end: false,
             answers: 1,
             logprobs: None,
+            prompt_logprobs: None,
             bias: Vec::new(),
             thinking: ThinkingAsk::default(),
             tool_choice: ToolChoice::default(),

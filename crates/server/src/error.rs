@@ -21,6 +21,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The code of a server that has no place left.
+    const FULL: &str = "queue_full";
+
     /// Of this kind.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Refusal {
         Refusal { status, code, message: message.into(), param: None, retry_after: None }
@@ -50,6 +53,14 @@ impl Refusal {
         format!("{named}: {}", self.message)
     }
 
+    /// The same, of the field that it came in, where it is the client's mistake and names none.
+    pub fn at(self, param: impl Into<Cow<'static, str>>) -> Refusal {
+        match (self.status, &self.param) {
+            (StatusCode::BAD_REQUEST, None) => Refusal { param: Some(param.into()), ..self },
+            _ => self,
+        }
+    }
+
     /// Our own mistake, or the machine's.
     pub fn internal(message: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
@@ -65,8 +76,13 @@ impl Refusal {
     /// All places are taken, also those to wait in.
     pub fn full() -> Refusal {
         let message = "all places are taken, also those to wait in\nhint: try again later";
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message);
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, Refusal::FULL, message);
         Refusal { retry_after: Some(1), ..refusal }
+    }
+
+    /// Whether it is only that all places are taken.
+    pub fn is_full(&self) -> bool {
+        self.code == Refusal::FULL
     }
 }
 

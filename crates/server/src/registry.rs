@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use baimo_engine::{Engine, Runner, Sampling};
 use baimo_text::voice::Voice;
 use baimo_text::{Template, Tokenizer};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub stop_tokens: Vec<u32>,
     /// What there is to tell of it.
     pub about: About,
+    /// Texts that its makers put before what is embedded, by name: `query`, `document`, ...
+    pub prompts: BTreeMap<String, String>,
     /// Its engine.
     pub engine: Engine<Runner>,
 }
@@ -229,6 +232,7 @@ impl Registry {
             sampling: loaded.sampling,
             stop_tokens: loaded.stop_tokens,
             about: loaded.about,
+            prompts: loaded.prompts,
             worker: Worker::start(loaded.engine, self.places, watch),
             spoken: OnceLock::new(),
             written: OnceLock::new(),

@@ -14,6 +14,8 @@ pub struct Tokenizer {
     pub(crate) vocabulary: Vocabulary,
     /// What the model's own tokenizer puts before a text: BOS, or several control tokens.
     pub(crate) prefix: Vec<u32>,
+    /// What it puts behind a text that is read and not continued.
+    pub(crate) ending: Vec<u32>,
     /// What it puts behind a text, where the text is asked to be filled in.
     pub(crate) question: Option<Question>,
     pub(crate) bos: Option<u32>,
@@ -75,8 +77,8 @@ impl Question {
 impl Tokenizer {
     /// Without anything around a text.
     pub(crate) fn new(engine: Engine, vocabulary: Vocabulary) -> Tokenizer {
-        let (prefix, question, bos, eos) = (Vec::new(), None, None, Vec::new());
-        Tokenizer { engine, vocabulary, prefix, question, bos, eos }
+        let (prefix, ending, eos) = (Vec::new(), Vec::new(), Vec::new());
+        Tokenizer { engine, vocabulary, prefix, ending, question: None, bos: None, eos }
     }
 
     /// The ids of `text`.
@@ -152,6 +154,12 @@ impl Tokenizer {
     /// it is used.
     pub fn bos(&self) -> Option<u32> {
         self.bos
+    }
+
+    /// What the model's own tokenizer puts behind a text, as those of models that embed do: they
+    /// read the meaning of a text off its end. [`Tokenizer::encode`] leaves it out.
+    pub fn ending(&self) -> &[u32] {
+        &self.ending
     }
 
     /// The tokens that end an answer, from `generation_config.json`, `tokenizer_config.json` or

@@ -96,6 +96,18 @@ fn gguf_of_pieces(kind: &str) -> GgufVocabulary {
     }
 }
 
+#[test]
+fn an_ending_is_told_and_is_no_part_of_a_prompt() {
+    let tokenizer = |add_eos| {
+        let gguf = GgufVocabulary { add_eos, ..gguf_of_pieces("sentencepiece_bpe") };
+        Tokenizer::from_gguf(&gguf).unwrap()
+    };
+    let (with, without) = (tokenizer(Some(true)), tokenizer(None));
+    assert_eq!((with.ending(), without.ending()), (&[2][..], &[][..]));
+    let ids = |tokenizer: &Tokenizer| tokenizer.encode("a b", EncodeOptions::PROMPT).unwrap();
+    assert_eq!(ids(&with), ids(&without));
+}
+
 fn gguf_of_merges() -> GgufVocabulary {
     let json = json(&folder("byte_level").join("tokenizer.json"));
     let vocab = json["model"]["vocab"].as_object().unwrap();

@@ -1,8 +1,8 @@
 //! How requests end, and which never begin.
 
-use crate::remembering::{Remembering, alone};
+use crate::remembering::{Remembering, VOCABULARY, alone};
 use baimo_engine::{
-    Engine, EventKind, FinishReason, Limits, PAGE_POSITIONS, Refused, Request, Usage,
+    Engine, EventKind, FinishReason, Limits, Logprobs, PAGE_POSITIONS, Refused, Request, Usage,
 };
 
 fn limits() -> Limits {
@@ -33,7 +33,9 @@ fn answer(request: Request) -> (Vec<u32>, FinishReason, Usage) {
         for event in engine.step().unwrap() {
             match event.kind {
                 EventKind::Token { token, .. } => tokens.push(token),
-                EventKind::Logits { .. } | EventKind::Embedding(_) => panic!("nothing is observed"),
+                EventKind::Logits { .. }
+                | EventKind::Embedding(_)
+                | EventKind::PromptLogprobs { .. } => panic!("nothing is observed"),
                 EventKind::Finished { reason, usage } => {
                     assert!(engine.is_idle());
                     return (tokens, reason, usage);
@@ -55,6 +57,31 @@ fn without_tokens_to_add_the_prompt_is_only_observed() {
     assert_eq!(events, expected);
     assert!(matches!(events[..], [EventKind::Logits { position: 2, .. }, _, _]), "{events:?}");
     assert!(engine.is_idle());
+}
+
+#[test]
+fn prompt_logprobs_are_those_of_the_logits_before() {
+    let tokens: Vec<u32> = (0..35).map(|index| index * 7 % VOCABULARY as u32).collect();
+    let observed = Request { tokens, observed: (0..34).collect(), ..request(0, 0) };
+    let expected = alone(&observed, LIMITS.context).into_iter().filter_map(|event| match event {
+        EventKind::Logits { position, logits } => {
+            let logprobs = Logprobs::of(&logits, observed.tokens[position + 1], 2);
+            Some(EventKind::PromptLogprobs { position: position + 1, logprobs })
+        }
+        EventKind::Token { .. }
+        | EventKind::Embedding(_)
+        | EventKind::PromptLogprobs { .. }
+        | EventKind::Finished { .. } => None,
+    });
+    let expected: Vec<EventKind> = expected.collect();
+    let mut engine = engine(8);
+    engine
+        .submit(Request { prompt_logprobs: Some(2), max_tokens: 1, ..observed.clone() })
+        .expect("a request that fits");
+    let turns = [engine.step().unwrap(), engine.step().unwrap()];
+    let events: Vec<EventKind> = turns.concat().into_iter().map(|event| event.kind).collect();
+    assert_eq!(events[..34], expected);
+    assert!(matches!(events[34..], [EventKind::Token { .. }, EventKind::Finished { .. }]));
 }
 
 #[test]

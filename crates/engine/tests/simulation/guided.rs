@@ -49,7 +49,9 @@ fn run(request: Request, guide: Option<Box<dyn Guide>>) -> Told {
             match event.kind {
                 EventKind::Token { token, logprobs } => tokens.push((token, logprobs)),
                 EventKind::Finished { reason, .. } => return (tokens, reason),
-                EventKind::Logits { .. } | EventKind::Embedding(_) => {}
+                EventKind::Logits { .. }
+                | EventKind::Embedding(_)
+                | EventKind::PromptLogprobs { .. } => {}
             }
         }
     }

@@ -84,7 +84,10 @@ fn positions_and_counts_are_told_without_the_lead() {
         .iter()
         .filter_map(|event| match &event.kind {
             EventKind::Logits { position, .. } => Some(*position),
-            EventKind::Token { .. } | EventKind::Embedding(_) | EventKind::Finished { .. } => None,
+            EventKind::Token { .. }
+            | EventKind::Embedding(_)
+            | EventKind::PromptLogprobs { .. }
+            | EventKind::Finished { .. } => None,
         })
         .collect();
     assert_eq!(observed, [0, 22]);

@@ -6,6 +6,8 @@ pub mod ollama;
 pub mod openai;
 pub mod operation;
 pub mod page;
+pub mod rerank;
+pub mod tokens;
 
 use crate::app::Shared;
 use crate::config::Config;
@@ -28,6 +30,16 @@ pub fn router(app: Shared) -> Router {
         .route("/v1/chat/completions", post(openai::chat::chat))
         .merge(anthropic::routes())
         .merge(ollama::routes())
+        .route("/v1/completions", post(openai::completions::completions))
+        .route("/v1/embeddings", post(openai::embeddings::embeddings))
+        .route("/rerank", post(rerank::rerank))
+        .route("/v1/rerank", post(rerank::rerank))
+        .route("/v2/rerank", post(rerank::second_rerank))
+        .route("/score", post(rerank::score))
+        .route("/v1/score", post(rerank::score))
+        .route("/tokenize", post(tokens::tokenize))
+        .route("/detokenize", post(tokens::detokenize))
+        .route("/apply-template", post(tokens::apply_template))
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*model}", get(openai::models::one).post(operation::change_model))
         .route("/models/load", post(operation::load_model))
@@ -66,6 +78,8 @@ pub fn router(app: Shared) -> Router {
         ollama::models::tags,
         ollama::models::version,
         openai::chat::chat,
+        openai::completions::completions,
+        openai::embeddings::embeddings,
         openai::models::list,
         openai::models::one,
         operation::change_model,
@@ -75,6 +89,12 @@ pub fn router(app: Shared) -> Router {
         operation::ready,
         operation::unload_model,
         operation::version,
+        rerank::rerank,
+        rerank::second_rerank,
+        rerank::score,
+        tokens::tokenize,
+        tokens::detokenize,
+        tokens::apply_template,
     )
 )]
 pub struct Doors;

@@ -97,6 +97,12 @@ pub struct Answer {
     parser: Parser,
     stops: StopMatcher,
     stop_tokens: Vec<u32>,
+    /// What is continued.
+    prompt: Vec<u32>,
+    /// How likely its tokens were, but for the first, as far as told and not taken.
+    prompt_logprobs: Vec<TokenSaid>,
+    /// Whether the model's own words are told apart from its marks: in a chat, not in plain text.
+    speaks: bool,
     /// What calls are named by where the model does not name them.
     call_prefix: u64,
     begun: Instant,
@@ -132,6 +138,9 @@ impl Answer {
             parser: Parser::new(voice, &prepared.text, tools),
             stops: StopMatcher::new(&ask.stops),
             stop_tokens: model.stop_tokens.clone(),
+            prompt: prepared.tokens.clone(),
+            prompt_logprobs: Vec::new(),
+            speaks: prepared.speaks,
             call_prefix,
             begun: Instant::now(),
             first: None,
@@ -174,6 +183,12 @@ impl Answer {
         self.begun
     }
 
+    /// The tokens of the prompt but the first, with their likelihood where that was asked for: all
+    /// of them, once the first part of the answer has come.
+    pub fn take_prompt_logprobs(&mut self) -> Vec<TokenSaid> {
+        std::mem::take(&mut self.prompt_logprobs)
+    }
+
     /// What it took so far.
     pub fn usage(&self) -> Usage {
         self.usage
@@ -202,6 +217,10 @@ impl Answer {
                     FinishReason::Length => Reason::Length,
                 });
             }
+            EventKind::PromptLogprobs { position, logprobs } => {
+                let token = self.prompt[position];
+                self.prompt_logprobs.push(TokenSaid { token, logprobs });
+            }
             EventKind::Logits { .. } | EventKind::Embedding(_) => {}
         }
     }
@@ -213,6 +232,9 @@ impl Answer {
             record.token();
         }
         if self.stop_tokens.contains(&token) {
+            if let Some(logprobs) = logprobs.filter(|_| !self.speaks) {
+                self.ready.push_back(Said::Token(TokenSaid { token, logprobs }));
+            }
             return;
         }
         let thought = self.parser.is_thinking();

@@ -2,21 +2,27 @@
 
 mod answer;
 mod guide;
+mod judge;
 mod prompt;
+mod reading;
 mod worker;
 
 pub use answer::{Answer, End, Reason, Said, Timings, TokenSaid, Usage};
+pub use judge::Judge;
 pub use prompt::Prepared;
+pub use reading::{Read, patiently};
 pub use worker::{Ticket, Told, Worker};
 
 use crate::ask::{Ask, SamplingAsk};
 use crate::error::Refusal;
 use crate::record;
 use crate::thoughts::Thoughts;
+use axum::http::StatusCode;
 use baimo_engine::{Request, Sampling};
 use baimo_text::grammar::TokenEnvironment;
 use baimo_text::voice::Voice;
 use baimo_text::{Template, Tokenizer};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,6 +45,8 @@ pub struct Model {
     pub stop_tokens: Vec<u32>,
     /// What there is to tell of it.
     pub about: About,
+    /// Texts that its makers put before what is embedded, by name: `query`, `document`, ...
+    pub prompts: BTreeMap<String, String>,
     /// Its engine.
     pub worker: Worker,
     /// What grammars are compiled against where it speaks; made when first needed.
@@ -103,8 +111,9 @@ impl Model {
     fn answer(&self, ask: &Ask, prepared: &Prepared, index: usize) -> Result<Answer, Refusal> {
         let context = self.about.context;
         let room = context.saturating_sub(prepared.tokens.len());
-        if room == 0 {
-            return Err(too_long(prepared.tokens.len(), context));
+        let fits = prepared.tokens.len() <= context && (room > 0 || ask.max_tokens == Some(0));
+        if !fits {
+            return Err(too_long(prepared.tokens.len(), context).at(ask.prompt.field()));
         }
         let room = match self.caps.answer_tokens {
             0 => room,
@@ -117,6 +126,7 @@ impl Model {
             stop_tokens: if ask.ignore_end { Vec::new() } else { self.stop_tokens.clone() },
             bias: ask.bias.clone(),
             logprobs: ask.logprobs,
+            prompt_logprobs: ask.prompt_logprobs,
             ..Request::default()
         };
         let guide = self.guide(ask, prepared)?;
@@ -160,17 +170,13 @@ impl Caps {
 fn too_long(tokens: usize, context: usize) -> Refusal {
     let message = format!(
         "the prompt has {tokens} tokens, the context {context} with the answer\n\
-         hint: shorten the conversation, or start the server with a larger --context"
+         hint: shorten it, or start the server with a larger --context"
     );
     exceeded(message)
 }
 
 fn exceeded(message: String) -> Refusal {
-    let status = axum::http::StatusCode::BAD_REQUEST;
-    Refusal {
-        param: Some("messages".into()),
-        ..Refusal::new(status, "context_length_exceeded", message)
-    }
+    Refusal::new(StatusCode::BAD_REQUEST, "context_length_exceeded", message)
 }
 
 /// What the client says, then what the model's makers recommend.

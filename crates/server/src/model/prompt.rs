@@ -5,6 +5,7 @@ use crate::ask::{Ask, Prompt, ThinkingAsk, ToolChoice};
 use crate::error::Refusal;
 use crate::normalize;
 use crate::thoughts::Conversation;
+use axum::http::StatusCode;
 use baimo_text::voice::{NoSwitch, switch_thinking};
 use baimo_text::{Chat, EncodeOptions, Template};
 use serde_json::Value;
@@ -35,7 +36,9 @@ impl Model {
         match &ask.prompt {
             Prompt::Chat(chat) => self.prepare_chat(chat, ask),
             Prompt::Text(text) => Ok(Prepared {
-                tokens: self.encode(text, EncodeOptions::PROMPT)?,
+                tokens: self
+                    .encode(text, EncodeOptions::PROMPT)
+                    .map_err(|refusal| refusal.at("prompt"))?,
                 text: String::new(),
                 speaks: false,
                 tools: None,
@@ -72,7 +75,9 @@ impl Model {
         let text = render(template, &mut chat).map_err(|error| {
             Refusal::field("messages", format!("the chat template refuses them: {error}"))
         })?;
-        let tokens = self.encode(&text, EncodeOptions::TEMPLATE)?;
+        let tokens = self
+            .encode(&text, EncodeOptions::TEMPLATE)
+            .map_err(|refusal| refusal.at("messages"))?;
         let (tools, conversation) = (chat.tools, Some(conversation));
         Ok(Prepared { tokens, text, speaks: true, tools, conversation })
     }
@@ -83,7 +88,9 @@ impl Model {
     /// Where the tokenizer cannot read it.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>, Refusal> {
         let encoded = self.tokenizer.encode(text, options);
-        encoded.map_err(|error| Refusal::field("messages", error.to_string()))
+        encoded.map_err(|error| {
+            Refusal::new(StatusCode::BAD_REQUEST, "invalid_prompt", error.to_string())
+        })
     }
 
     fn ask_to_think(&self, chat: &mut Chat, ask: &ThinkingAsk) -> Result<(), Refusal> {

@@ -40,7 +40,7 @@ pub struct GgufVocabulary {
     pub padding: Option<u32>,
     /// `tokenizer.ggml.add_bos_token`.
     pub add_bos: Option<bool>,
-    /// `tokenizer.ggml.add_eos_token`. Prompts are never ended, so this is not used.
+    /// `tokenizer.ggml.add_eos_token`. Prompts are never ended: see [`Tokenizer::ending`].
     pub add_eos: Option<bool>,
     /// `tokenizer.ggml.add_space_prefix`.
     pub add_space_prefix: Option<bool>,
@@ -83,6 +83,9 @@ impl Tokenizer {
         tokenizer.bos = vocabulary.bos.filter(|id| tokenizer.vocabulary.get(*id).is_some());
         if vocabulary.add_bos.unwrap_or(adds_bos) {
             tokenizer.prefix.extend(tokenizer.bos);
+        }
+        if vocabulary.add_eos == Some(true) {
+            tokenizer.ending.extend(vocabulary.eos);
         }
         for id in [vocabulary.eos, vocabulary.eot].into_iter().flatten() {
             if !tokenizer.eos.contains(&id) {

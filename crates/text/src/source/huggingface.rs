@@ -36,8 +36,8 @@ pub(crate) fn load(path: &Path, config: &FolderConfig) -> Result<Tokenizer> {
         Some(pipeline) => Engine::Pipeline(Box::new(pipeline)),
         None => library(&file, &bytes)?,
     };
-    let prefix = prefix(&json["post_processor"]);
-    Ok(Tokenizer { prefix, ..Tokenizer::new(engine, vocabulary) })
+    let [prefix, ending] = around(&json["post_processor"]);
+    Ok(Tokenizer { prefix, ending, ..Tokenizer::new(engine, vocabulary) })
 }
 
 fn library(file: &str, bytes: &[u8]) -> Result<Engine> {
@@ -349,17 +349,20 @@ pub(crate) fn merge_table<'m>(
     Ok(pairs)
 }
 
-/// What the post-processor puts before a single text.
-fn prefix(json: &Value) -> Vec<u32> {
-    let mut prefix = Vec::new();
+/// What the post-processor puts before a single text, and behind it.
+fn around(json: &Value) -> [Vec<u32>; 2] {
+    let mut around = [Vec::new(), Vec::new()];
     for step in steps(json, "processors") {
+        let mut side = 0;
         for item in step["single"].as_array().into_iter().flatten() {
             let Some(name) = item["SpecialToken"]["id"].as_str() else {
-                break;
+                side = 1;
+                continue;
             };
             let ids = step["special_tokens"][name]["ids"].as_array().into_iter().flatten();
-            prefix.extend(ids.filter_map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())));
+            let ids = ids.filter_map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok()));
+            around[side].extend(ids);
         }
     }
-    prefix
+    around
 }

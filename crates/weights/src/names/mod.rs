@@ -92,6 +92,13 @@ pub fn part_of_split(hub_name: &str, is_first: bool, is_last: bool) -> Option<St
 /// Where a safetensors checkpoint may hold it: under its own name, or an expert's in a stack,
 /// which may hold gates above ups.
 pub fn hub_candidates(hub_name: &str) -> Vec<Candidate> {
+    let mut all = whole_or_stacked(hub_name);
+    // Models that embed are saved without their heads, and then without the folder beside them.
+    all.extend(hub_name.strip_prefix("model.").into_iter().flat_map(whole_or_stacked));
+    all
+}
+
+fn whole_or_stacked(hub_name: &str) -> Vec<Candidate> {
     let mut all = vec![Candidate { name: hub_name.to_string(), part: Part::Whole }];
     let (stem, ending) = split_ending(hub_name);
     let Some((folder, rest)) = stem.split_once(".experts.") else { return all };

@@ -259,7 +259,7 @@ fn tell_logprobs(chunk: &mut Value, waiting: &mut Vec<Value>) {
     }
 }
 
-fn finish_reason(reason: &Reason) -> &'static str {
+pub(super) fn finish_reason(reason: &Reason) -> &'static str {
     match reason {
         Reason::Stop | Reason::StopText(_) => "stop",
         Reason::Length => "length",
@@ -268,7 +268,7 @@ fn finish_reason(reason: &Reason) -> &'static str {
 }
 
 /// The prompt is one for all answers.
-fn sum(all: Usage, one: Usage) -> Usage {
+pub(super) fn sum(all: Usage, one: Usage) -> Usage {
     Usage {
         prompt_tokens: all.prompt_tokens.max(one.prompt_tokens),
         cached_tokens: all.cached_tokens.max(one.cached_tokens),

@@ -61,7 +61,10 @@ pub fn ask(request: ChatRequest) -> Result<Ask, Refusal> {
 }
 
 /// Fields that are understood, and whose wish nobody here can grant.
-fn refuse_what_cannot_be_had(request: &ChatRequest) -> Result<(), Refusal> {
+///
+/// # Errors
+/// Names one of them.
+pub fn refuse_what_cannot_be_had(request: &ChatRequest) -> Result<(), Refusal> {
     let only = |field: &'static str, sound: bool, wanted: &str| match sound {
         true => Ok(()),
         false => Err(Refusal::field(field, format!("wanted {wanted}"))),
@@ -84,7 +87,11 @@ fn refuse_what_cannot_be_had(request: &ChatRequest) -> Result<(), Refusal> {
     only("continue_final_message", !goes_on, "false: use /v1/completions to go on with a text")
 }
 
-fn sampling(request: &ChatRequest) -> Result<SamplingAsk, Refusal> {
+/// How tokens are chosen.
+///
+/// # Errors
+/// Names a number that is out of its range.
+pub fn sampling(request: &ChatRequest) -> Result<SamplingAsk, Refusal> {
     Ok(SamplingAsk {
         temperature: within("temperature", request.temperature, 0.0, 100.0)?,
         top_k: top_k(request.top_k)?,
@@ -197,7 +204,11 @@ fn thinking(request: &ChatRequest) -> Result<ThinkingAsk, Refusal> {
     })
 }
 
-fn format(request: &ChatRequest) -> Result<Format, Refusal> {
+/// The form of the answer, in whichever field it is asked for.
+///
+/// # Errors
+/// Names a form that is not understood, or asked for twice.
+pub fn format(request: &ChatRequest) -> Result<Format, Refusal> {
     let asked = [
         request.response_format.clone().map(schema::ResponseFormat::format).transpose()?,
         request.guided_json.clone().map(json).transpose()?,

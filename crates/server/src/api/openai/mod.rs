@@ -1,7 +1,10 @@
 //! OpenAI's dialect.
 
 pub mod chat;
+pub mod completions;
 pub mod convert;
+pub mod embeddings;
+mod inputs;
 pub mod messages;
 pub mod models;
 pub mod request;
