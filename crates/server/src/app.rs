@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use crate::api::responses::store::Store;
 use crate::body;
 use crate::closing::{Closing, Phase};
 use crate::config::Config;
@@ -33,6 +34,8 @@ pub struct App {
     pub closing: Closing,
     /// Whether the first model has been loaded.
     pub ready: AtomicBool,
+    /// Responses that are kept.
+    pub responses: Store,
     ids: AtomicU64,
 }
 
@@ -50,6 +53,7 @@ impl App {
             bodies: body::memory(&config),
             closing: Closing::default(),
             ready: AtomicBool::new(false),
+            responses: Store::default(),
             ids: AtomicU64::new(nanoseconds()),
             config,
         }

@@ -7,6 +7,7 @@ pub mod openai;
 pub mod operation;
 pub mod page;
 pub mod rerank;
+pub mod responses;
 pub mod tokens;
 
 use crate::app::Shared;
@@ -40,6 +41,11 @@ pub fn router(app: Shared) -> Router {
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/apply-template", post(tokens::apply_template))
+        .route("/v1/responses", post(responses::create))
+        .route("/v1/responses/input_tokens", post(responses::input_tokens))
+        .route("/v1/responses/{id}", get(responses::retrieve).delete(responses::delete))
+        .route("/v1/responses/{id}/cancel", post(responses::cancel))
+        .route("/v1/responses/{id}/input_items", get(responses::input_items))
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*model}", get(openai::models::one).post(operation::change_model))
         .route("/models/load", post(operation::load_model))
@@ -80,6 +86,12 @@ pub fn router(app: Shared) -> Router {
         openai::chat::chat,
         openai::completions::completions,
         openai::embeddings::embeddings,
+        responses::create,
+        responses::input_tokens,
+        responses::retrieve,
+        responses::delete,
+        responses::cancel,
+        responses::input_items,
         openai::models::list,
         openai::models::one,
         operation::change_model,

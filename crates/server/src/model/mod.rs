@@ -138,7 +138,7 @@ impl Model {
 }
 
 /// Long work, a prompt of megabytes or a grammar, where it holds no other request up.
-fn off_the_reactor<T>(work: impl FnOnce() -> T) -> T {
+pub fn off_the_reactor<T>(work: impl FnOnce() -> T) -> T {
     let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
     match flavor {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

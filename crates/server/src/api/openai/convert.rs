@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Answers that one request may ask for.
 const ANSWERS_MAX: u32 = 16;
 /// Alternatives of a token that may be told.
-const TOP_LOGPROBS_MAX: u32 = 20;
+pub const TOP_LOGPROBS_MAX: u32 = 20;
 
 /// What a chat request wants.
 ///
@@ -164,7 +164,7 @@ pub fn answers(answers: Option<u32>) -> Result<usize, Refusal> {
 }
 
 /// The words for how hard to think that clients use.
-const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
+pub const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
 fn thinking(request: &ChatRequest) -> Result<ThinkingAsk, Refusal> {
     let Reasoning { effort, enabled, max_tokens, summary, .. } = match &request.reasoning {

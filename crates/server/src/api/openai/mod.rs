@@ -57,7 +57,7 @@ pub fn error_body(refusal: &Refusal) -> Value {
 }
 
 /// How often a silent stream shows that it is alive.
-const ALIVE_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// Chunks as server-sent events, with `[DONE]` after the last. A failure is told in an event of its
 /// own and ends the stream without it.
@@ -114,7 +114,8 @@ fn timings(end: &End) -> Value {
     })
 }
 
-fn logprobs_of(tokenizer: &Tokenizer, said: &TokenSaid) -> Value {
+/// A token with its likelihood, as OpenAI tells it.
+pub(crate) fn logprobs_of(tokenizer: &Tokenizer, said: &TokenSaid) -> Value {
     let told = |token: u32, logprob: f32| {
         let bytes = tokenizer.token_bytes(token).unwrap_or_default();
         let text = String::from_utf8_lossy(bytes);
