@@ -106,7 +106,8 @@ impl App {
     fn too_late(&self) -> Refusal {
         let seconds = self.config.deadline_seconds;
         let message = format!(
-            "the answer took longer than the {seconds} s that this server gives one\n             hint: ask for fewer tokens (max_tokens)"
+            "the answer took longer than the {seconds} s that this server gives one\n\
+             hint: ask for fewer tokens (max_tokens)"
         );
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", message)
     }

@@ -51,12 +51,13 @@ pub async fn whole(
             Err(_) => Err(too_slow(config.body_seconds)),
         },
     };
-    if let Err(refusal) = &read {
-        if refusal.status == StatusCode::PAYLOAD_TOO_LARGE && !expects {
-            let away = parts.take_while(|part| std::future::ready(part.is_ok()));
-            // Whether it ends meanwhile makes no difference.
-            let _ = timeout(DRAIN, away.for_each(|_| std::future::ready(()))).await;
-        }
+    if let Err(refusal) = &read
+        && refusal.status == StatusCode::PAYLOAD_TOO_LARGE
+        && !expects
+    {
+        let away = parts.take_while(|part| std::future::ready(part.is_ok()));
+        // Whether it ends meanwhile makes no difference.
+        let _ = timeout(DRAIN, away.for_each(|_| std::future::ready(()))).await;
     }
     read
 }

@@ -51,14 +51,13 @@ async fn pass(
     request: Request,
 ) -> Result<(Request, body::Held), Refusal> {
     origin::check(&app.config, request.headers())?;
-    if !is_open(request.uri().path()) {
-        if let Some(account) = app.keys.account(request.headers())? {
-            // To look at something costs nothing.
-            if request.method() == Method::POST {
-                let place = account.admit(Instant::now())?;
-                record.belongs_to(account, place);
-            }
-        }
+    if !is_open(request.uri().path())
+        && let Some(account) = app.keys.account(request.headers())?
+        // To look at something costs nothing.
+        && request.method() == Method::POST
+    {
+        let place = account.admit(Instant::now())?;
+        record.belongs_to(account, place);
     }
     let (parts, body) = request.into_parts();
     let expects = parts.headers.contains_key(header::EXPECT);

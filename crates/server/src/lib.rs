@@ -2,8 +2,8 @@
 //!
 //! A request passes the [`gate`]; its handler turns its dialect's words into an [`ask::Ask`];
 //! [`model::Model`] turns that into a prompt and hands it to the [`model::Worker`] that owns the
-//! engine; the [`model::Answer`] that comes back is told in the dialect's words. The only crate that
-//! is `async` or knows wire JSON.
+//! engine; the [`model::Answer`] that comes back is told in the dialect's words. The only crate
+//! that is `async` or knows wire JSON.
 
 pub mod api;
 pub mod app;
@@ -48,7 +48,8 @@ const IDLE_EVERY: Duration = Duration::from_secs(1);
 /// loaded.
 ///
 /// # Errors
-/// Where the configuration cannot be had, the address is taken, or the first model cannot be loaded.
+/// Where the configuration cannot be had, the address is taken, or the first model cannot be
+/// loaded.
 pub fn serve(
     config: Config,
     models: Vec<Served>,

@@ -15,11 +15,11 @@ pub fn check(config: &Config, headers: &HeaderMap) -> Result<(), Refusal> {
         return Ok(());
     }
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    if let Some(host) = text(header::HOST) {
-        if !is_ours(config, name_of(host)) {
-            let hint = "`allowed_hosts` of baimo.toml lets names in";
-            return Err(refuse("host_not_allowed", &format!("host `{host}`"), hint));
-        }
+    if let Some(host) = text(header::HOST)
+        && !is_ours(config, name_of(host))
+    {
+        let hint = "`allowed_hosts` of baimo.toml lets names in";
+        return Err(refuse("host_not_allowed", &format!("host `{host}`"), hint));
     }
     let Some(origin) = text(header::ORIGIN) else { return Ok(()) };
     let foreign = match origin.split_once("://") {

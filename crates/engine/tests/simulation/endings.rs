@@ -63,7 +63,7 @@ fn without_tokens_to_add_the_prompt_is_only_observed() {
 fn prompt_logprobs_are_those_of_the_logits_before() {
     let tokens: Vec<u32> = (0..35).map(|index| index * 7 % VOCABULARY as u32).collect();
     let observed = Request { tokens, observed: (0..34).collect(), ..request(0, 0) };
-    let expected = alone(&observed, LIMITS.context).into_iter().filter_map(|event| match event {
+    let expected = alone(&observed, limits().context).into_iter().filter_map(|event| match event {
         EventKind::Logits { position, logits } => {
             let logprobs = Logprobs::of(&logits, observed.tokens[position + 1], 2);
             Some(EventKind::PromptLogprobs { position: position + 1, logprobs })

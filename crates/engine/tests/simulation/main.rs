@@ -182,7 +182,10 @@ fn without_hits(kind: EventKind, request: &Request) -> EventKind {
             assert!(usage.cached_tokens < request.tokens.len(), "the last token is computed");
             EventKind::Finished { reason, usage: Usage { cached_tokens: 0, ..usage } }
         }
-        EventKind::Token { .. } | EventKind::Logits { .. } | EventKind::Embedding(_) => kind,
+        EventKind::Token { .. }
+        | EventKind::Logits { .. }
+        | EventKind::PromptLogprobs { .. }
+        | EventKind::Embedding(_) => kind,
     }
 }
 

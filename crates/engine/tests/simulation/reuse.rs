@@ -31,7 +31,9 @@ fn run(engine: &mut Engine<Remembering>, request: Request) -> (Vec<u32>, Usage) 
             match event.kind {
                 EventKind::Token { token, .. } => answer.push(token),
                 EventKind::Finished { usage, .. } => return (answer, usage),
-                EventKind::Logits { .. } | EventKind::Embedding(_) => (),
+                EventKind::Logits { .. }
+                | EventKind::PromptLogprobs { .. }
+                | EventKind::Embedding(_) => (),
             }
         }
     }

@@ -159,7 +159,10 @@ fn the_most_prompt_is_the_context_and_no_more() {
     let models = POET.ask("/tokenize", json!({ "content": "山" }));
     let context = models["max_model_len"].as_u64().unwrap() as usize;
     let id = models["tokens"][0].clone();
-    let asked = |count: usize, most: usize| json!({ "prompt": vec![id.clone(); count], "max_tokens": most, "temperature": 0 });
+    let asked = |count: usize, most: usize| {
+        let prompt = vec![id.clone(); count];
+        json!({ "prompt": prompt, "max_tokens": most, "temperature": 0 })
+    };
     assert_eq!(text(&POET.ask(PATH, asked(context, 0))), "");
     POET.refuse(PATH, &asked(context, 1), "prompt");
     POET.refuse(PATH, &asked(context + 1, 0), "prompt");

@@ -112,10 +112,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lists_of_ids_come_back(lists in prop::collection::vec(prop::collection::vec(0..10u32, 1..5), 1..5)) {
+        fn lists_of_ids_come_back(
+            lists in prop::collection::vec(prop::collection::vec(0..10u32, 1..5), 1..5),
+        ) {
             let found = list(json!(lists)).unwrap();
             let expected: Vec<Input> = lists.into_iter().map(Input::Tokens).collect();
-            prop_assert_eq!(found.into_iter().map(|(_, input)| input).collect::<Vec<_>>(), expected);
+            let found: Vec<Input> = found.into_iter().map(|(_, input)| input).collect();
+            prop_assert_eq!(found, expected);
         }
     }
 }

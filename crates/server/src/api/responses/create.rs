@@ -148,11 +148,14 @@ fn previous(app: &App, id: &str) -> Result<Arc<Turn>, Refusal> {
     }
 }
 
+/// A turn with those of its items, by id, that were not given yet.
+type Read = (Arc<Turn>, HashMap<String, Value>);
+
 struct Stored<'a> {
     app: &'a App,
     /// The items of responses that were referred to, but those that were given already: however
     /// often a request refers to something, it is read once and given once.
-    read: RefCell<HashMap<*const Turn, (Arc<Turn>, HashMap<String, Value>)>>,
+    read: RefCell<HashMap<*const Turn, Read>>,
 }
 
 impl Origins for Stored<'_> {

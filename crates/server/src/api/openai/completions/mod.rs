@@ -233,7 +233,8 @@ impl Telling {
             };
             let (mut usage, count) = (Usage::default(), answers.len());
             let several = answers.into_iter().zip(0..count);
-            let several = several.map(|(answer, number)| self.clone().answer(index, number, answer));
+            let several =
+                several.map(|(answer, number)| self.clone().answer(index, number, answer));
             let mut all = select_all(several);
             while let Some(part) = all.next().await {
                 match part {
