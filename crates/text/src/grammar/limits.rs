@@ -15,7 +15,7 @@ pub(super) const DEPTH: usize = 64;
 pub(super) const COMBINATIONS: usize = 256;
 
 /// Properties of one object.
-pub(super) const PROPERTIES: usize = 500;
+pub(super) const PROPERTIES: usize = 400;
 
 /// The largest divisor in a schema, less its decimal point.
 pub(super) const DIVISOR: f64 = 10_000.0;
@@ -29,7 +29,7 @@ pub(super) fn parser() -> ParserLimits {
     ParserLimits {
         initial_lexer_fuel: 1_000_000,
         step_lexer_fuel: 200_000,
-        step_max_items: 50_000,
+        step_max_items: 200_000,
         max_items_in_row: 2_000,
         max_lexer_states: 25_000,
         max_grammar_size: 200_000,

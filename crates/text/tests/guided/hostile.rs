@@ -84,7 +84,7 @@ fn schemas_that_ask_for_much_do_no_harm() {
         json!({ "const": "long ".repeat(4_000) }),
         json!({ "oneOf": (0..300).map(|i| json!({ "const": i })).collect::<Vec<_>>() }),
         product(2, 16),
-        large(18 << 10),
+        large(15 << 10),
     ] {
         let text: String = schema.to_string().chars().take(80).collect();
         assert!(stands(&mut speaker, Grammar::json_schema(&schema, false)), "{text}");
