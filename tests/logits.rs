@@ -89,8 +89,9 @@ fn a_cut_prompt_and_company_change_no_bit() {
     for golden in cases() {
         let mut engine = model::engine(model::load(&golden.case, Target::F32), 64);
         let whole = golden.run(&mut engine, &[]);
+        let vocab = engine.model().decoder().blueprint().vocab.min(128) as u32;
         let company: Vec<Vec<u32>> = (0..5)
-            .map(|other| (0..7 + 11 * other).map(|at| (at * 37 + other * 5) % 128).collect())
+            .map(|other| (0..7 + 11 * other).map(|at| (at * 37 + other * 5) % vocab).collect())
             .collect();
         assert_eq!(golden.run(&mut engine, &company), whole, "{} in company", golden.case);
         let mut runner = engine.into_model();
