@@ -2,7 +2,7 @@
 //! same.
 
 use crate::model::End;
-use baimo_engine::{Engine, Forward};
+use baimo_engine::{Engine, Forward, Stats};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,12 +24,9 @@ pub struct Metrics {
 /// What is counted of one model.
 #[derive(Debug)]
 struct Counted {
-    pages_held: usize,
-    pages: usize,
-    running: usize,
-    waiting: usize,
+    /// How the engine stood after its last turn.
+    engine: Stats,
     prompt_tokens: u64,
-    cached_tokens: u64,
     generation_tokens: u64,
     finished: BTreeMap<&'static str, u64>,
     first_token: Histogram,
@@ -77,12 +74,8 @@ impl Histogram {
 impl Default for Counted {
     fn default() -> Counted {
         Counted {
-            pages_held: 0,
-            pages: 0,
-            running: 0,
-            waiting: 0,
+            engine: Stats::default(),
             prompt_tokens: 0,
-            cached_tokens: 0,
             generation_tokens: 0,
             finished: BTreeMap::new(),
             first_token: Histogram::new(&SECONDS),
@@ -91,6 +84,14 @@ impl Default for Counted {
             prompts: Histogram::new(&TOKENS),
             generations: Histogram::new(&TOKENS),
         }
+    }
+}
+
+impl Counted {
+    /// The share of pages that sequences hold.
+    fn pages_held(&self) -> f64 {
+        let Stats { pages, pages_free, .. } = self.engine;
+        pages.saturating_sub(pages_free) as f64 / pages.max(1) as f64
     }
 }
 
@@ -105,8 +106,7 @@ impl Metrics {
         let counted = self.counted(model);
         move |engine| {
             let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
-            counted.pages = engine.capacity();
-            counted.pages_held = 0;
+            counted.engine = engine.stats();
         }
     }
 
@@ -116,7 +116,6 @@ impl Metrics {
         let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
         let End { usage, timings, .. } = end;
         counted.prompt_tokens += usage.prompt_tokens as u64;
-        counted.cached_tokens += usage.cached_tokens as u64;
         counted.generation_tokens += usage.completion_tokens as u64;
         *counted.finished.entry(reason).or_default() += 1;
         counted.first_token.add(timings.first_token.as_secs_f64());
@@ -142,13 +141,14 @@ impl Metrics {
                 write(&mut out, &counted, &label);
             }
         };
-        let numbers: [Number; 7] = [
-            ("vllm:num_requests_running", "gauge", |c| c.running as f64),
-            ("vllm:num_requests_waiting", "gauge", |c| c.waiting as f64),
-            ("vllm:kv_cache_usage_perc", "gauge", |c| c.pages_held as f64 / c.pages.max(1) as f64),
+        let numbers: [Number; 8] = [
+            ("vllm:num_requests_running", "gauge", |c| c.engine.running as f64),
+            ("vllm:num_requests_waiting", "gauge", |c| c.engine.waiting as f64),
+            ("vllm:kv_cache_usage_perc", "gauge", |c| c.pages_held()),
+            ("vllm:num_preemptions_total", "counter", |c| c.engine.preemptions as f64),
             ("vllm:prompt_tokens_total", "counter", |c| c.prompt_tokens as f64),
-            ("vllm:prefix_cache_queries_total", "counter", |c| c.prompt_tokens as f64),
-            ("vllm:prefix_cache_hits_total", "counter", |c| c.cached_tokens as f64),
+            ("vllm:prefix_cache_queries_total", "counter", |c| c.engine.prefix_queried as f64),
+            ("vllm:prefix_cache_hits_total", "counter", |c| c.engine.prefix_hit as f64),
             ("vllm:generation_tokens_total", "counter", |c| c.generation_tokens as f64),
         ];
         for (name, kind, number) in numbers {

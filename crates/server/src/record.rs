@@ -47,6 +47,18 @@ pub fn current() -> Option<Arc<Record>> {
     CURRENT.try_with(Arc::clone).ok()
 }
 
+/// Work that goes on elsewhere as part of the request that is worked on here: it is noted there
+/// too, and keeps the request's place.
+pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let record = current();
+    async move {
+        match record {
+            Some(record) => record.within(work).await,
+            None => work.await,
+        }
+    }
+}
+
 impl Record {
     /// Of a request that has come.
     pub fn new(id: String, method: Method, path: String) -> Arc<Record> {

@@ -2,6 +2,7 @@
 
 use super::{End, Model, Reason, Timings, Told, Usage, too_long};
 use crate::error::Refusal;
+use crate::record;
 use baimo_engine::{EventKind, Request};
 use baimo_text::EncodeOptions;
 use std::time::{Duration, Instant};
@@ -68,6 +69,10 @@ impl Model {
         let (context, tokens) = (self.about.context, request.tokens.len());
         if tokens > context {
             return Err(too_long(tokens, context).at(field.to_owned()));
+        }
+        self.caps.admit(tokens).map_err(|refusal| refusal.at(field.to_owned()))?;
+        if let Some(record) = record::current() {
+            record.asked(&self.name, tokens);
         }
         let begun = Instant::now();
         let mut ticket = match waits {

@@ -13,6 +13,7 @@ use crate::app::{App, Shared, parse};
 use crate::ask::{Ask, Prompt};
 use crate::error::Refusal;
 use crate::model::{Answer, Model, Said, off_the_reactor};
+use crate::record;
 use async_stream::stream;
 use axum::Json;
 use axum::body::Bytes;
@@ -284,7 +285,7 @@ impl Making {
         self.app.responses.begin(self.id.clone(), running);
         let waiting = lock(&self.teller).response();
         let told = log.clone();
-        tokio::spawn(async move {
+        tokio::spawn(record::carried(async move {
             let mut events = std::pin::pin!(self.events(Keep::Running));
             let work = async {
                 while let Some(Told { event, .. }) = events.next().await {
@@ -297,7 +298,7 @@ impl Making {
             if let Some(log) = &told {
                 log.end();
             }
-        });
+        }));
         match log {
             Some(log) => event_stream(log.follow(None)),
             None => Json(waiting).into_response(),
