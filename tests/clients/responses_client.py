@@ -167,8 +167,10 @@ def parsed_by_a_model_of_pydantic(server):
     said = asked(server, max_output_tokens=300)
     try:
         told = client(server).responses.parse(text_format=Person, **said)
-    except pydantic.ValidationError:
-        raise AssertionError("the answer does not fit")
+    except openai.BadRequestError as error:
+        # The built-in poet knows Chinese and no braces.
+        assert "no text that it allows" in error.body["message"], error.body
+        return "its words cannot write JSON"
     assert isinstance(told.output_parsed, Person), told.output_text
 
 
@@ -206,13 +208,14 @@ def an_agent_s_tools(server):
             "tools": [{"type": "function", "name": "weather", "strict": False,
                        "parameters": TOOL["parameters"]}]}
     tools = [TOOL, patch, docs, {"type": "web_search"}]
-    told = create(server, tools=tools, tool_choice={"type": "custom", "name": "apply_patch"},
-                  max_output_tokens=400)
+    more = {"tools": tools, "max_output_tokens": 1000, "temperature": 1.0,
+            "reasoning": {"effort": "none"}, "parallel_tool_calls": False}
+    told = create(server, tool_choice={"type": "custom", "name": "apply_patch"}, **more)
     assert any("web_search" in notice for notice in told.to_dict()["notices"])
     kinds = {item.type for item in told.output}
     assert "custom_tool_call" in kinds or told.status == "incomplete", told
-    told = create(server, tools=tools, max_output_tokens=400, extra_body={
-        "tool_choice": {"type": "function", "name": "weather", "namespace": "mcp__docs"}})
+    told = create(server, extra_body={
+        "tool_choice": {"type": "function", "name": "weather", "namespace": "mcp__docs"}}, **more)
     call = [item for item in told.output if item.type == "function_call"][0]
     assert (call.namespace, call.name) == ("mcp__docs", "weather"), call
 
@@ -222,7 +225,7 @@ def thoughts_come_back(server):
     if "thinks" not in server.traits:
         return "it does not think aloud"
     told = create(server, include=["reasoning.encrypted_content"], max_output_tokens=200,
-                  reasoning={"effort": "medium"}, store=False)
+                  reasoning={"effort": "medium"}, store=False, temperature=1.0)
     thoughts = [item for item in told.output if item.type == "reasoning"]
     if not thoughts:
         return "it did not think"
