@@ -3,7 +3,7 @@
 import openai
 from harness import check
 
-TEXT = "春眠不覺曉，"
+TEXT = "春眠不觉晓，"
 
 
 def client(server):
@@ -60,7 +60,7 @@ def prompts_of_every_kind(server):
 @check
 def a_harness_scores_prompts(server):
     """As lm-eval's `local-completions` asks: the log-probability of each token of a prompt."""
-    prompt = ids(server, TEXT + "處處聞啼鳥。")
+    prompt = ids(server, TEXT + "处处闻啼鸟。")
     for most in (0, 1):
         told = complete(server, prompt=[prompt], echo=True, logprobs=1, max_tokens=most,
                         temperature=0).choices[0].logprobs

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn both_forms_tell_the_same_tokens() {
-    let text = "白日依山盡";
+    let text = "白日依山尽";
     let plain = json!({ "prompt": text, "add_special_tokens": false, "return_token_strs": true });
     let one = POET.ask("/tokenize", plain);
     let other = POET.ask("/tokenize", json!({ "content": text }));
