@@ -36,7 +36,12 @@ def client(server):
 
 
 def asked(server, **more):
-    return {"model": server.model, "messages": ASK, "max_tokens": 24} | more
+    """What is asked for; sampling in the body, as newer versions of the SDK do not name it."""
+    ask = {"model": server.model, "messages": ASK, "max_tokens": 24} | more
+    names = [name for name in ("temperature", "top_p", "top_k") if name in ask]
+    if names:
+        ask["extra_body"] = ask.get("extra_body", {}) | {name: ask.pop(name) for name in names}
+    return ask
 
 
 def create(server, **more):

@@ -4,7 +4,7 @@
     run.py BINARY [--only NAME] MODEL[:TRAIT,TRAIT...]...
 
 MODEL is what `baimo serve` takes. Traits tell the checks what a model can do: `chat` (it has a chat
-template), `tools`, `thinks`, `long` (a context above 2,000), `judges` (it reranks).
+template), `json` (its words can spell it), `tools`, `thinks`, `long` (a context above 2,000).
 """
 
 import argparse
