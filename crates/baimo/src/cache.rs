@@ -14,6 +14,11 @@ pub fn folder() -> PathBuf {
         .unwrap_or_else(std::env::temp_dir)
 }
 
+/// Where a server keeps what it computed of prompts.
+pub fn prefixes() -> PathBuf {
+    folder().join("baimo-prefixes")
+}
+
 /// Where packed weights are kept.
 pub fn packed_weights() -> Store {
     Store::new(folder().join("baimo-packed"))

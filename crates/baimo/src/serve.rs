@@ -1,12 +1,13 @@
 //! `baimo serve`: models behind HTTP.
 
 use crate::args::{Loading, Serve};
+use crate::cache;
 use crate::run::{SPAN, sampling, stop_tokens};
 use crate::session::{self, CacheSize};
 use crate::settings::Settings;
 use crate::source::{self, Source};
 use anyhow::{Context, Result, bail};
-use baimo_engine::{KvElement, Limits};
+use baimo_engine::{Engine, KvElement, Limits, Runner, Spill};
 use baimo_server::keys::KeyHash;
 use baimo_server::{About, Config, Loaded, Served};
 use baimo_text::Template;
@@ -83,6 +84,7 @@ struct Plan {
     element: KvElement,
     context: Option<usize>,
     cache: Option<usize>,
+    prefix_disk: Option<usize>,
     template: Option<PathBuf>,
     sequences: usize,
 }
@@ -95,6 +97,7 @@ impl Plan {
             element: arguments.kv.unwrap_or(KvElement::F16),
             context: arguments.context,
             cache: arguments.cache_tokens,
+            prefix_disk: arguments.prefix_disk,
             template: arguments.chat_template.clone(),
             sequences: config.sequences,
         }
@@ -140,8 +143,21 @@ impl Plan {
             template,
             voice,
             about,
-            engine: session::engine(runner, limits),
+            engine: self.engine(&source, runner, limits)?,
         })
+    }
+}
+
+impl Plan {
+    /// An engine that keeps what it computes on disk as well, where that is wanted.
+    fn engine(&self, source: &Source, runner: Runner, limits: Limits) -> Result<Engine<Runner>> {
+        let Some(bytes) = self.prefix_disk.filter(|&bytes| bytes > 0) else {
+            return Ok(session::engine(runner, limits));
+        };
+        let recipe = format!("{} {}", self.loading.target().name(), runner.layout());
+        let model = cache::packed_weights().key(source.checkpoint()?, &recipe)?;
+        let spill = Spill::open(&cache::prefixes(), model.to_string(), bytes as u64)?;
+        Ok(session::engine(runner, limits).with_spill(spill))
     }
 }
 

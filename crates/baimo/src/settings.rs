@@ -38,6 +38,8 @@ struct File {
 struct Model {
     context: Option<usize>,
     cache_tokens: Option<usize>,
+    #[serde(deserialize_with = "bytes")]
+    prefix_disk: Option<usize>,
     chat_template: Option<PathBuf>,
     #[serde(deserialize_with = "kv")]
     kv: Option<KvElement>,
@@ -100,7 +102,8 @@ impl Settings {
 
     /// A file that says the same, with the hashes of keys in place of keys.
     pub fn printed(&self) -> String {
-        let Serve { models, context, cache_tokens, chat_template, kv, loading, .. } = &self.serve;
+        let Serve { models, context, cache_tokens, prefix_disk, .. } = &self.serve;
+        let Serve { chat_template, kv, loading, .. } = &self.serve;
         let text = |text: String| toml::Value::String(text).to_string();
         let models = models.iter().map(|model| text(model.clone())).collect::<Vec<_>>();
         let mut out = format!("models = [{}]\n\n", models.join(", "));
@@ -113,6 +116,11 @@ impl Settings {
         let lines = [
             ("context", context.map(|n| n.to_string()), "positions of a conversation"),
             ("cache_tokens", cache_tokens.map(|n| n.to_string()), "positions that all share"),
+            (
+                "prefix_disk",
+                prefix_disk.map(|bytes| text(bytes.to_string())),
+                "of disk, for what was computed of prompts: \"20G\"",
+            ),
             (
                 "chat_template",
                 chat_template.as_ref().map(|path| text(path.display().to_string())),
@@ -148,6 +156,7 @@ impl Model {
     fn under(self, serve: &mut Serve) {
         serve.context = serve.context.or(self.context);
         serve.cache_tokens = serve.cache_tokens.or(self.cache_tokens);
+        serve.prefix_disk = serve.prefix_disk.or(self.prefix_disk);
         serve.chat_template = serve.chat_template.take().or(self.chat_template);
         serve.kv = serve.kv.or(self.kv);
         serve.loading.weights = serve.loading.weights.or(self.weights);

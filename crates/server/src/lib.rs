@@ -43,6 +43,9 @@ use tokio::time::interval;
 /// How often it is looked for models that nobody uses.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a model may take at the end to write down what it computed.
+const FLUSH: Duration = Duration::from_secs(60);
+
 /// Serves `models` until the process is asked to end; then streams under way are given time to
 /// finish. Asked a second time, it ends at once. `ready` learns the address once the first model is
 /// loaded.
@@ -103,6 +106,7 @@ pub async fn serve_at(
     }
     serving.await?;
     idle.abort();
+    app.registry.flush(FLUSH).await;
     Ok(())
 }
 

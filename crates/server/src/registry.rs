@@ -159,6 +159,17 @@ impl Registry {
         Ok(state.model.take().is_some())
     }
 
+    /// Waits until loaded models have on disk what they keep there; each no longer than `patience`.
+    pub async fn flush(&self, patience: Duration) {
+        for entry in &self.entries {
+            let model = entry.state.lock().await.model.clone();
+            let Some(model) = model else { continue };
+            let flushed = tokio::task::spawn_blocking(move || model.worker.flush(patience));
+            // It fails where the thread of the model does, which is at its end already.
+            let _ = flushed.await;
+        }
+    }
+
     /// How long a model stays loaded from now on, whatever the others do.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What the command line of `baimo serve` says.
 
-use super::{Loading, parse_kv, parse_positive};
+use super::{Loading, parse_bytes, parse_kv, parse_positive};
 use baimo_engine::KvElement;
 use baimo_server::config::LogFormat;
 use clap::Args;
@@ -31,6 +31,11 @@ pub struct Serve {
     /// Positions that all conversations share in the cache [default: twice the context]
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     pub cache_tokens: Option<usize>,
+    /// Bytes of disk, such as 20G, for what was computed of prompts, so that a conversation that
+    /// comes back is not read again, also after a restart: files in the user's cache folder
+    /// (BAIMO_CACHE names another) that may be deleted at any time [default: none]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub prefix_disk: Option<usize>,
     /// The chat template, in Jinja, of a model that comes without one or with a bad one
     #[arg(long, value_name = "FILE")]
     pub chat_template: Option<PathBuf>,

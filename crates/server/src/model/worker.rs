@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What a request is told.
@@ -19,8 +20,19 @@ pub enum Told {
 }
 
 enum Command {
-    Submit { ticket: u64, request: Request, guide: Option<Box<dyn Guide>>, told: Teller },
-    Cancel { ticket: u64 },
+    Submit {
+        ticket: u64,
+        request: Request,
+        guide: Option<Box<dyn Guide>>,
+        told: Teller,
+    },
+    Cancel {
+        ticket: u64,
+    },
+    /// Keep on disk what can be kept there, then say so.
+    Flush {
+        done: Sender<()>,
+    },
 }
 
 type Teller = UnboundedSender<Told>;
@@ -76,6 +88,15 @@ impl Worker {
     /// Whether the thread has given up after a failure: the model must be loaded again.
     pub fn has_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Acquire)
+    }
+
+    /// Waits until what was computed of prompts is on disk, where it is kept there; no longer than
+    /// `patience`.
+    pub fn flush(&self, patience: Duration) {
+        let (done, told) = channel();
+        if self.commands.send(Command::Flush { done }).is_ok() {
+            let _ = told.recv_timeout(patience);
+        }
     }
 
     /// Hands a request over.
@@ -138,7 +159,10 @@ impl<M: Forward, W: FnMut(&Engine<M>)> Loop<M, W> {
                 (self.watch)(&self.engine);
                 match self.receiver.recv() {
                     Ok(command) => self.obey(command),
-                    Err(_) => return,
+                    Err(_) => {
+                        self.engine.flush();
+                        return;
+                    }
                 }
             }
             loop {
@@ -174,6 +198,11 @@ impl<M: Forward, W: FnMut(&Engine<M>)> Loop<M, W> {
                         let _ = told.send(Told::Failed(refused.into()));
                     }
                 }
+            }
+            Command::Flush { done } => {
+                self.engine.flush();
+                // Whoever asked may not have waited.
+                let _ = done.send(());
             }
             Command::Cancel { ticket } => {
                 let found = self.requests.iter().find(|(_, (number, _))| *number == ticket);
