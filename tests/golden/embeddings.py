@@ -29,6 +29,7 @@ sys.path.insert(0, str(checkpoint.GOLDEN.parent / "clients"))
 import models  # noqa: E402
 
 CASE = "qwen3_embedding"
+END = 259
 FOLDER = checkpoint.GOLDEN / CASE
 STORED = FOLDER / "embeddings.json"
 TOLERANCE = 1e-5
@@ -45,16 +46,18 @@ BEHIND = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 def tokenizer():
     """Bytes, the tags of chats, `yes` and `no`, and an end behind each text."""
     built = models.tokenizer()
-    vocab, tags = built["model"]["vocab"], len(models.TAGS)
+    vocab, end = built["model"]["vocab"], models.TAGS[0]
     for left, right in [("y", "e"), ("ye", "s"), ("n", "o")]:
-        vocab[left + right] = len(vocab) + tags
+        vocab[left + right] = len(vocab)
         built["model"]["merges"].append(f"{left} {right}")
-    end = models.TAGS[0]
+    # The library numbers added tokens from the end of the vocabulary on.
+    for index, token in enumerate(built["added_tokens"]):
+        token["id"] = END + index
     built["post_processor"] = {
         "type": "TemplateProcessing",
         "single": [{"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": end, "type_id": 0}}],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {end: {"id": end, "ids": [256], "tokens": [end]}},
+        "special_tokens": {end: {"id": end, "ids": [END], "tokens": [end]}},
     }
     return built
 
@@ -64,7 +67,7 @@ def write_folder():
     text = lambda value: json.dumps(value, ensure_ascii=False, indent=1) + "\n"
     config = checkpoint.read("qwen3", "config.json")
     vocab = len(models.TAGS) + 256 + 3
-    config |= {"vocab_size": vocab, "bos_token_id": 256, "eos_token_id": 258,
+    config |= {"vocab_size": vocab, "bos_token_id": END, "eos_token_id": END + 2,
                "max_position_embeddings": 1024}
     (FOLDER / "config.json").write_text(text(config))
     entries = []
@@ -100,7 +103,7 @@ def compute():
         marked = lambda text: words.encode(text, add_special_tokens=False)
         texts = []
         for text in TEXTS:
-            ids = plain(text) + [256]
+            ids = plain(text) + [END]
             if "<|" not in text:
                 assert ids == words.encode(text), (ids, words.encode(text))
             state = model.model(torch.tensor([ids])).last_hidden_state[0, -1]
