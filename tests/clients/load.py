@@ -78,7 +78,7 @@ async def throughput(client, arguments):
 
 async def stall(client, arguments):
     times = [[] for _ in range(arguments.streams)]
-    runs = [asyncio.create_task(stream(client, asked(words(20, one), 2000), one_times))
+    runs = [asyncio.create_task(stream(client, asked(words(20, one), arguments.answer), one_times))
             for one, one_times in enumerate(times)]
     while min(map(len, times)) < 40:
         ended = [run for run in runs if run.done()]
@@ -89,13 +89,15 @@ async def stall(client, arguments):
     quiet = [statistics.median(gap(one)) for one in times]
     begun = time.monotonic()
     first = []
-    await stream(client, asked(words(arguments.prompt, 99), 1), first)
+    status, usage, text = await stream(client, asked(words(arguments.prompt, 99), 1), first)
     ended = time.monotonic()
+    if status != 200 or any(run.done() for run in runs):
+        return {"status": status, "text": text, "streams that ended": sum(r.done() for r in runs)}
     during = [max(b - a for a, b in zip(one, one[1:]) if b > begun and a < ended) for one in times]
     for run in runs:
         run.cancel()
     return {"median_gap_quiet": quiet, "longest_gap_while_admitting": during,
-            "prompt_seconds": ended - begun}
+            "prompt_seconds": ended - begun, "prompt_tokens": usage["prompt_tokens"]}
 
 
 async def turns(client, arguments):
@@ -167,7 +169,7 @@ async def main():
     parser.add_argument("address")
     parser.add_argument("mode", choices=["throughput", "stall", "turns", "soak"])
     parser.add_argument("--prompt", type=int)
-    parser.add_argument("--answer", type=int, default=128)
+    parser.add_argument("--answer", type=int)
     parser.add_argument("--at-once", default="1,8")
     parser.add_argument("--streams", type=int, default=4)
     parser.add_argument("--clients", type=int, default=200)
@@ -175,6 +177,8 @@ async def main():
     parser.add_argument("--pid", type=int)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
+    if arguments.answer is None:
+        arguments.answer = 2000 if arguments.mode == "stall" else 128
     usual = {"throughput": 128, "stall": 8000, "turns": 4000, "soak": 0}
     arguments.prompt = arguments.prompt or usual[arguments.mode]
     limits = httpx.Limits(max_connections=None)

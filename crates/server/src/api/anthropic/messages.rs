@@ -4,9 +4,10 @@ use super::convert::{Wanted, wanted};
 use super::request::MessagesRequest;
 use super::turn::Turn;
 use super::{Error, error_body, name_request};
-use crate::app::{Shared, parse};
+use crate::app::{App, Shared, parse};
 use crate::error::Refusal;
 use crate::model::{Answer, End, Model, Reason, Said, Usage};
+use crate::record;
 use async_stream::stream;
 use axum::Json;
 use axum::body::Bytes;
@@ -49,7 +50,7 @@ struct Telling {
     )
 )]
 pub async fn messages(State(app): State<Shared>, body: Bytes) -> Response {
-    let request_id = app.id("req_");
+    let request_id = request_id(&app);
     match answer(app, &body, request_id.clone()).await {
         Ok(mut response) => {
             name_request(&mut response, &request_id);
@@ -71,7 +72,7 @@ pub async fn messages(State(app): State<Shared>, body: Bytes) -> Response {
     )
 )]
 pub async fn count_tokens(State(app): State<Shared>, body: Bytes) -> Response {
-    let request_id = app.id("req_");
+    let request_id = request_id(&app);
     match count(app, &body).await {
         Ok(tokens) => {
             let mut response = Json(json!({ "input_tokens": tokens })).into_response();
@@ -80,6 +81,11 @@ pub async fn count_tokens(State(app): State<Shared>, body: Bytes) -> Response {
         }
         Err(refusal) => Error { refusal, request_id }.into_response(),
     }
+}
+
+/// What the log and the answer's head call this request.
+fn request_id(app: &App) -> String {
+    record::current().map_or_else(|| app.id("req_"), |record| record.id().to_owned())
 }
 
 async fn count(app: Shared, body: &Bytes) -> Result<usize, Refusal> {
