@@ -160,7 +160,9 @@ fn in_company(
                 EventKind::Logits { position, logits } => {
                     guest.outcome.logits.insert(position, logits);
                 }
-                EventKind::Embedding(_) => panic!("nothing is embedded"),
+                EventKind::Embedding(_) | EventKind::PromptLogprobs { .. } => {
+                    panic!("nobody asked for it")
+                }
                 EventKind::Finished { .. } => guest.leaves = usize::MAX,
             }
         }
@@ -241,7 +243,9 @@ fn ask(engine: &mut Engine<Runner>, tokens: &[u32], max_tokens: usize) -> (Vec<u
             match event.kind {
                 EventKind::Token { token, .. } => answer.push(token),
                 EventKind::Finished { usage, .. } => return (answer, usage),
-                EventKind::Embedding(_) | EventKind::Logits { .. } => (),
+                EventKind::Embedding(_)
+                | EventKind::Logits { .. }
+                | EventKind::PromptLogprobs { .. } => (),
             }
         }
     }
