@@ -93,10 +93,12 @@ async def stall(client, arguments):
     ended = time.monotonic()
     if status != 200 or any(run.done() for run in runs):
         return {"status": status, "text": text, "streams that ended": sum(r.done() for r in runs)}
-    during = [max(b - a for a, b in zip(one, one[1:]) if b > begun and a < ended) for one in times]
+    gaps = [[b - a for a, b in zip(one, one[1:]) if b > begun and a < ended] for one in times]
+    during = [max(one) for one in gaps]
     for run in runs:
         run.cancel()
     return {"median_gap_quiet": quiet, "longest_gap_while_admitting": during,
+            "median_gap_while_admitting": [statistics.median(one) for one in gaps],
             "prompt_seconds": ended - begun, "prompt_tokens": usage["prompt_tokens"]}
 
 

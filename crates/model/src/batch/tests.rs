@@ -76,7 +76,7 @@ fn a_cut_prefix_is_our_mistake() {
 }
 
 #[test]
-#[should_panic(expected = "wanted rows exist")]
+#[should_panic(expected = "wanted and embedded rows exist")]
 fn logits_of_no_row_are_our_mistake() {
     let mut batch = batch();
     batch.wanted.push(4);

@@ -107,6 +107,8 @@ pub struct Answer {
     call_prefix: u64,
     begun: Instant,
     first: Option<Instant>,
+    /// When the engine told the last of it, however late it is read.
+    latest: Instant,
     usage: Usage,
     called: bool,
     memory: Option<Memory>,
@@ -132,6 +134,9 @@ impl Answer {
             reply: Reply::default(),
         });
         Answer {
+            begun: ticket.begun(),
+            first: None,
+            latest: ticket.begun(),
             ticket,
             tokenizer: model.tokenizer.clone(),
             decoder: decoder.showing(&tags),
@@ -142,8 +147,6 @@ impl Answer {
             prompt_logprobs: Vec::new(),
             speaks: prepared.speaks,
             call_prefix,
-            begun: Instant::now(),
-            first: None,
             usage: Usage { prompt_tokens: prepared.tokens.len(), ..Usage::default() },
             called: false,
             memory,
@@ -165,7 +168,10 @@ impl Answer {
                 return None;
             }
             match self.ticket.next().await {
-                Some(Told::Event(event)) => self.take_in(event),
+                Some(Told::Event(event, at)) => {
+                    self.latest = at;
+                    self.take_in(event);
+                }
                 Some(Told::Failed(refusal)) => {
                     self.ended = true;
                     return Some(Err(refusal));
@@ -226,7 +232,7 @@ impl Answer {
     }
 
     fn token(&mut self, token: u32, logprobs: Option<Logprobs>) {
-        self.first.get_or_insert_with(Instant::now);
+        self.first.get_or_insert(self.latest);
         self.usage.completion_tokens += 1;
         if let Some(record) = record::current() {
             record.token();
@@ -309,9 +315,8 @@ impl Answer {
         if let Some(Memory { thoughts, conversation, reply }) = self.memory.take() {
             thoughts.keep(&conversation, &reply);
         }
-        let now = Instant::now();
-        let first = self.first.unwrap_or(now);
-        let timings = Timings { first_token: first - self.begun, answer: now - first };
+        let first = self.first.unwrap_or(self.latest);
+        let timings = Timings { first_token: first - self.begun, answer: self.latest - first };
         let reason = match reason {
             Reason::Stop if self.called => Reason::Calls,
             reason => reason,

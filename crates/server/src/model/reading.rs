@@ -82,9 +82,9 @@ impl Model {
         let mut numbers = Vec::new();
         loop {
             match ticket.next().await {
-                Some(Told::Event(EventKind::Embedding(found))) => numbers = found,
-                Some(Told::Event(EventKind::Logits { logits, .. })) => numbers = logits,
-                Some(Told::Event(EventKind::Finished { usage, .. })) => {
+                Some(Told::Event(EventKind::Embedding(found), _)) => numbers = found,
+                Some(Told::Event(EventKind::Logits { logits, .. }, _)) => numbers = logits,
+                Some(Told::Event(EventKind::Finished { usage, .. }, _)) => {
                     let usage = Usage {
                         prompt_tokens: usage.prompt_tokens,
                         cached_tokens: usage.cached_tokens,
@@ -95,7 +95,10 @@ impl Model {
                     let end = End { reason: Reason::Stop, usage, timings };
                     return Ok(Read { numbers, end });
                 }
-                Some(Told::Event(EventKind::Token { .. } | EventKind::PromptLogprobs { .. })) => {}
+                Some(Told::Event(
+                    EventKind::Token { .. } | EventKind::PromptLogprobs { .. },
+                    _,
+                )) => {}
                 Some(Told::Failed(refusal)) => return Err(refusal.at(field.to_owned())),
                 None => return Err(Refusal::internal("the model was unloaded meanwhile")),
             }

@@ -7,14 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// What a request is told.
 #[derive(Debug)]
 pub enum Told {
-    /// Something happened to it.
-    Event(EventKind),
+    /// Something happened to it, and when.
+    Event(EventKind, Instant),
     /// It is at an end, and this is why.
     Failed(Refusal),
 }
@@ -57,6 +57,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct Ticket {
     number: u64,
+    begun: Instant,
     told: UnboundedReceiver<Told>,
     commands: Sender<Command>,
     shared: Arc<Shared>,
@@ -113,7 +114,7 @@ impl Worker {
         let number = self.shared.tickets.fetch_add(1, Ordering::Relaxed) as u64;
         let (commands, shared) = (self.commands.clone(), self.shared.clone());
         // From here on, leaving gives the place back.
-        let ticket = Ticket { number, told, commands, shared };
+        let ticket = Ticket { number, begun: Instant::now(), told, commands, shared };
         if taken >= self.places {
             return Err(Refusal::full());
         }
@@ -126,6 +127,11 @@ impl Worker {
 }
 
 impl Ticket {
+    /// When the request was handed over.
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// What happens next; `None` after the last event.
     pub async fn next(&mut self) -> Option<Told> {
         self.told.recv().await
@@ -219,11 +225,12 @@ impl<M: Forward, W: FnMut(&Engine<M>)> Loop<M, W> {
         let engine = &mut self.engine;
         match catch_unwind(AssertUnwindSafe(|| engine.step())).map_err(|_| ())? {
             Ok(events) => {
+                let now = Instant::now();
                 for event in events {
                     let finished = matches!(event.kind, EventKind::Finished { .. });
                     if let Some((_, told)) = self.requests.get(&event.request) {
                         // Who left has a cancellation on its way.
-                        let _ = told.send(Told::Event(event.kind));
+                        let _ = told.send(Told::Event(event.kind, now));
                     }
                     if finished {
                         self.requests.remove(&event.request);
