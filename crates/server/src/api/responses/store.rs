@@ -320,7 +320,8 @@ mod tests {
             last = keep(&store, again, &"x".repeat(100));
             assert!(taken(&store) <= 100 * 1024);
         }
-        assert!(store.state().items.len() <= 2 * store.state().turns.len());
+        let state = store.state();
+        assert!(state.items.len() <= 2 * state.turns.len());
     }
 
     #[test]
