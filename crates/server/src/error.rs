@@ -1,7 +1,10 @@
 //! What is said to a client whose request cannot be done.
 
-use axum::http::StatusCode;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use baimo_engine::Refused;
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// A refusal, whatever dialect it is said in.
@@ -59,6 +62,15 @@ impl Refusal {
             (StatusCode::BAD_REQUEST, None) => Refusal { param: Some(param.into()), ..self },
             _ => self,
         }
+    }
+
+    /// The answer that says so, `body` being its words in some dialect.
+    pub fn response(&self, body: Value) -> Response {
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 
     /// Our own mistake, or the machine's.

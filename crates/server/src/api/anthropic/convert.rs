@@ -27,12 +27,12 @@ pub struct Wanted {
 /// Names the field that is wrong or cannot be had.
 pub fn wanted(request: MessagesRequest) -> Result<Wanted, Refusal> {
     refuse_what_cannot_be_had(&request)?;
-    let sampling = SamplingAsk {
-        temperature: convert::within("temperature", request.temperature, 0.0, 100.0)?,
-        top_p: convert::within("top_p", request.top_p, 0.0, 1.0)?,
+    let sampling = convert::checked(SamplingAsk {
+        temperature: request.temperature,
+        top_p: request.top_p,
         top_k: convert::top_k(request.top_k)?,
         ..SamplingAsk::default()
-    };
+    })?;
     let output = request.output_config.unwrap_or_default();
     let thinking = thinking(request.thinking.as_ref(), &output, request.max_tokens)?;
     let format = format(output.format, request.output_format)?;

@@ -3,7 +3,7 @@
 use super::convert::{Wanted, wanted};
 use super::request::MessagesRequest;
 use super::turn::Turn;
-use super::{Error, error_body, name_request};
+use super::{Error, error_body};
 use crate::app::{App, Shared, parse};
 use crate::error::Refusal;
 use crate::model::{Answer, End, Model, Reason, Said, Usage};
@@ -52,10 +52,7 @@ struct Telling {
 pub async fn messages(State(app): State<Shared>, body: Bytes) -> Response {
     let request_id = request_id(&app);
     match answer(app, &body, request_id.clone()).await {
-        Ok(mut response) => {
-            name_request(&mut response, &request_id);
-            response
-        }
+        Ok(response) => response,
         Err(refusal) => Error { refusal, request_id }.into_response(),
     }
 }
@@ -74,11 +71,7 @@ pub async fn messages(State(app): State<Shared>, body: Bytes) -> Response {
 pub async fn count_tokens(State(app): State<Shared>, body: Bytes) -> Response {
     let request_id = request_id(&app);
     match count(app, &body).await {
-        Ok(tokens) => {
-            let mut response = Json(json!({ "input_tokens": tokens })).into_response();
-            name_request(&mut response, &request_id);
-            response
-        }
+        Ok(tokens) => Json(json!({ "input_tokens": tokens })).into_response(),
         Err(refusal) => Error { refusal, request_id }.into_response(),
     }
 }

@@ -9,10 +9,10 @@ mod turn;
 
 use crate::app::Shared;
 use crate::error::Refusal;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::Router;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 
 /// Its doors.
@@ -21,9 +21,6 @@ pub fn routes() -> Router<Shared> {
         .route("/v1/messages", post(messages::messages))
         .route("/v1/messages/count_tokens", post(messages::count_tokens))
 }
-
-/// The header by which a request is named in an answer.
-const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// A refusal in Anthropic's words.
 #[derive(Debug)]
@@ -36,20 +33,7 @@ pub struct Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let body = error_body(&self.refusal, &self.request_id);
-        let mut response = (self.refusal.status, Json(body)).into_response();
-        if let Some(seconds) = self.refusal.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        name_request(&mut response, &self.request_id);
-        response
-    }
-}
-
-/// Says in a header what the request is called.
-fn name_request(response: &mut Response, request_id: &str) {
-    if let Ok(value) = HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        self.refusal.response(error_body(&self.refusal, &self.request_id))
     }
 }
 

@@ -8,11 +8,11 @@ mod telling;
 
 use crate::app::Shared;
 use crate::error::Refusal;
+use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, head, post};
-use axum::{Json, Router};
 use chrono::{SecondsFormat, Utc};
 use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
@@ -48,11 +48,7 @@ impl From<Refusal> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let Error(refusal) = self;
-        let mut response = (refusal.status, Json(error_body(&refusal))).into_response();
-        if let Some(seconds) = refusal.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        refusal.response(error_body(&refusal))
     }
 }
 

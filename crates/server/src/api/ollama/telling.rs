@@ -1,13 +1,13 @@
 //! An answer in Ollama's words.
 
 use super::{lines, now};
+use crate::api::openai::logprobs_of;
 use crate::app::Shared;
 use crate::error::Refusal;
-use crate::model::{Answer, End, Model, Reason, Said, TokenSaid};
+use crate::model::{Answer, End, Model, Reason, Said};
 use async_stream::stream;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use baimo_text::Tokenizer;
 use baimo_text::voice::{Call, Piece, Reply};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Telling {
         while let Some(said) = self.app.next(&self.model, &mut answer).await {
             match said? {
                 Said::Piece(piece) => reply.add(&piece),
-                Said::Token(token) => logprobs.push(logprob(answer.tokenizer(), &token)),
+                Said::Token(token) => logprobs.push(logprobs_of(answer.tokenizer(), &token)),
                 Said::End(last) => end = Some(last),
             }
         }
@@ -80,7 +80,9 @@ impl Telling {
                             yield Ok(part);
                         }
                     }
-                    Ok(Said::Token(token)) => logprobs.push(logprob(answer.tokenizer(), &token)),
+                    Ok(Said::Token(token)) => {
+                        logprobs.push(logprobs_of(answer.tokenizer(), &token));
+                    }
                     Ok(Said::End(end)) => {
                         let mut last = self.part("");
                         tell_logprobs(&mut last, std::mem::take(&mut logprobs));
@@ -177,17 +179,4 @@ fn tell_logprobs(body: &mut Value, logprobs: Vec<Value>) {
     if !logprobs.is_empty() {
         body["logprobs"] = logprobs.into();
     }
-}
-
-fn logprob(tokenizer: &Tokenizer, said: &TokenSaid) -> Value {
-    let told = |token: u32, logprob: f32| {
-        let bytes = tokenizer.token_bytes(token).unwrap_or_default();
-        let text = String::from_utf8_lossy(bytes);
-        // JSON has no infinity.
-        json!({ "token": text, "logprob": logprob.max(-9999.0), "bytes": bytes })
-    };
-    let top = said.logprobs.top.iter().map(|&(token, logprob)| told(token, logprob));
-    let mut value = told(said.token, said.logprobs.token);
-    value["top_logprobs"] = top.collect();
-    value
 }

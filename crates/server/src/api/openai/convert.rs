@@ -92,16 +92,30 @@ pub fn refuse_what_cannot_be_had(request: &ChatRequest) -> Result<(), Refusal> {
 /// # Errors
 /// Names a number that is out of its range.
 pub fn sampling(request: &ChatRequest) -> Result<SamplingAsk, Refusal> {
-    Ok(SamplingAsk {
-        temperature: within("temperature", request.temperature, 0.0, 100.0)?,
+    checked(SamplingAsk {
+        temperature: request.temperature,
         top_k: top_k(request.top_k)?,
-        top_p: within("top_p", request.top_p, 0.0, 1.0)?,
-        min_p: within("min_p", request.min_p, 0.0, 1.0)?,
-        repetition_penalty: within("repetition_penalty", request.repetition_penalty, 0.01, 100.0)?,
-        presence_penalty: within("presence_penalty", request.presence_penalty, -100.0, 100.0)?,
-        frequency_penalty: within("frequency_penalty", request.frequency_penalty, -100.0, 100.0)?,
+        top_p: request.top_p,
+        min_p: request.min_p,
+        repetition_penalty: request.repetition_penalty,
+        presence_penalty: request.presence_penalty,
+        frequency_penalty: request.frequency_penalty,
         seed: request.seed.map(|seed| seed as u64),
     })
+}
+
+/// The same, its numbers being such as can be had.
+///
+/// # Errors
+/// Names the first that is not.
+pub fn checked(ask: SamplingAsk) -> Result<SamplingAsk, Refusal> {
+    within("temperature", ask.temperature, 0.0, 100.0)?;
+    within("top_p", ask.top_p, 0.0, 1.0)?;
+    within("min_p", ask.min_p, 0.0, 1.0)?;
+    within("repetition_penalty", ask.repetition_penalty, 0.01, 100.0)?;
+    within("presence_penalty", ask.presence_penalty, -100.0, 100.0)?;
+    within("frequency_penalty", ask.frequency_penalty, -100.0, 100.0)?;
+    Ok(ask)
 }
 
 /// A number that lies between two.

@@ -12,8 +12,7 @@ pub mod schema;
 
 use crate::error::Refusal;
 use crate::model::{End, TokenSaid, Usage};
-use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use baimo_text::Tokenizer;
@@ -35,11 +34,7 @@ impl From<Refusal> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let Error(refusal) = self;
-        let mut response = (refusal.status, Json(error_body(&refusal))).into_response();
-        if let Some(seconds) = refusal.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        refusal.response(error_body(&refusal))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::request::{ResponsesReasoning, ResponsesRequest, TextConfig, TextFormat};
 use super::tools::Tools;
-use crate::api::openai::convert::{EFFORTS, TOP_LOGPROBS_MAX, top_k, within};
+use crate::api::openai::convert::{EFFORTS, TOP_LOGPROBS_MAX, checked, top_k};
 use crate::api::openai::schema::{OneOrMany, ToolChoice as Said};
 use crate::app::seconds;
 use crate::ask::{Ask, Format, Prompt, SamplingAsk, ThinkingAsk, ToolChoice};
@@ -115,14 +115,14 @@ fn refuse_what_cannot_be_had(request: &ResponsesRequest) -> Result<(), Refusal> 
 }
 
 fn sampling(request: &ResponsesRequest) -> Result<SamplingAsk, Refusal> {
-    Ok(SamplingAsk {
-        temperature: within("temperature", request.temperature, 0.0, 100.0)?,
+    checked(SamplingAsk {
+        temperature: request.temperature,
         top_k: top_k(request.top_k)?,
-        top_p: within("top_p", request.top_p, 0.0, 1.0)?,
-        min_p: within("min_p", request.min_p, 0.0, 1.0)?,
-        repetition_penalty: within("repetition_penalty", request.repetition_penalty, 0.01, 100.0)?,
-        presence_penalty: within("presence_penalty", request.presence_penalty, -100.0, 100.0)?,
-        frequency_penalty: within("frequency_penalty", request.frequency_penalty, -100.0, 100.0)?,
+        top_p: request.top_p,
+        min_p: request.min_p,
+        repetition_penalty: request.repetition_penalty,
+        presence_penalty: request.presence_penalty,
+        frequency_penalty: request.frequency_penalty,
         seed: request.seed.map(|seed| seed as u64),
     })
 }
