@@ -1,0 +1,1 @@
+//! What exists and where: facts of labs and models, the store of downloaded files, the planner.
