@@ -10,6 +10,7 @@ mod composite;
 mod config;
 mod error;
 mod experts;
+mod facts;
 mod fused;
 mod gguf;
 mod json;
@@ -55,6 +56,7 @@ mod youtu;
 
 pub use config::Config;
 pub use error::{Error, Result};
+pub use facts::FACTS;
 pub use gguf::{Gguf, GgufHeader, GgufTensors};
 pub use json::parse;
 
@@ -175,6 +177,11 @@ fn family(architecture: &str) -> Option<fn(&Config) -> Result<Blueprint>> {
         .flat_map(|lab| lab.families)
         .filter(|family| family.architecture == architecture)
         .find_map(|family| family.blueprint)
+}
+
+/// Whether a page reads the architecture of this name.
+pub fn reads(architecture: &str) -> bool {
+    family(architecture).is_some()
 }
 
 fn unknown(architecture: &str) -> Error {
