@@ -87,6 +87,7 @@ struct Plan {
     prefix_disk: Option<usize>,
     template: Option<PathBuf>,
     sequences: usize,
+    waiting: usize,
 }
 
 impl Plan {
@@ -100,6 +101,7 @@ impl Plan {
             prefix_disk: arguments.prefix_disk,
             template: arguments.chat_template.clone(),
             sequences: config.sequences,
+            waiting: config.waiting,
         }
     }
 
@@ -132,6 +134,7 @@ impl Plan {
             tokens_per_step: SPAN,
             tokens_per_span: SPAN,
             sequences: self.sequences,
+            waiting: self.waiting,
             context,
             ..Limits::default()
         };

@@ -11,6 +11,7 @@ pub mod chain;
 pub mod guide;
 pub mod layout;
 pub mod memory;
+mod pace;
 pub mod pages;
 pub mod request;
 pub mod sampler;
@@ -38,6 +39,8 @@ pub use baimo_model::{
     Prefix, PrefixEnd, Runner, Span, limits,
 };
 
+use std::time::Instant;
+
 /// What the engine drives: a model with its caches.
 pub trait Forward {
     /// Computes every token of the batch, writes their cache rows, and returns the logits of the
@@ -63,6 +66,11 @@ pub trait Forward {
     /// Whether it keeps anything in slots.
     fn has_slots(&self) -> bool {
         false
+    }
+
+    /// Calls `work` once for each number below `pieces`, on as many threads as it has.
+    fn share(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+        (0..pieces).for_each(work);
     }
 
     /// What is in the caches at a place.
@@ -96,6 +104,10 @@ impl Forward for Runner {
 
     fn has_slots(&self) -> bool {
         self.caches().has_slots()
+    }
+
+    fn share(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+        self.kernels().pool.run(pieces, work);
     }
 
     fn read(&self, place: Place) -> Vec<u8> {
@@ -209,11 +221,15 @@ impl<M: Forward> Engine<M> {
         if step.work.is_empty() {
             return Ok(Vec::new());
         }
+        let begun = Instant::now();
         let batch = layout::lay_out(&step);
         match self.model.forward(&batch) {
             Ok(logits) => {
                 self.take_snapshots(&step);
-                let events = self.scheduler.finish(&step, &logits, &mut self.memory);
+                let Engine { model, scheduler, memory } = self;
+                let share = |pieces, work: &(dyn Fn(usize) + Sync)| model.share(pieces, work);
+                let events = scheduler.finish(&step, &logits, memory, share);
+                self.scheduler.took(&step, begun.elapsed());
                 self.memory.write_out(false, |place| self.model.read(place));
                 Ok(events)
             }

@@ -7,6 +7,7 @@
 use crate::chain::{Chain, Key};
 use crate::guide::Guide;
 use crate::memory::Memory;
+use crate::pace::Pace;
 use crate::request::{Event, EventKind, Refused, Request, RequestId};
 use crate::sequence::Sequence;
 use crate::shares::shares;
@@ -14,6 +15,8 @@ use crate::stats::Stats;
 use crate::step::{Limits, Step, Work};
 use baimo_model::{Lengths, Logits, Opening, PAGE_POSITIONS, Prefix};
 use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Decides each step; holds every request until it ends.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub struct Scheduler {
     waiting: VecDeque<Sequence>,
     /// Those that no running sequence holds.
     slots_free: Vec<usize>,
+    pace: Pace,
     stats: Stats,
 }
 
@@ -45,6 +49,7 @@ impl Scheduler {
             running: Vec::new(),
             waiting: VecDeque::new(),
             slots_free: (0..sequences).rev().collect(),
+            pace: Pace::new(limits.tokens_beside, limits.time_beside),
             stats: Stats::default(),
         }
     }
@@ -167,7 +172,7 @@ impl Scheduler {
         }
         let mut budget = self.limits.tokens_per_step - step.work.len();
         if !step.work.is_empty() {
-            budget = budget.min(self.limits.tokens_beside);
+            budget = budget.min(self.pace.tokens());
         }
         // Whoever was paused for others to go on would only come back to be paused again.
         while self.stats.preemptions == preemptions && self.admit(&mut step, memory) {}
@@ -271,33 +276,81 @@ impl Scheduler {
         self.waiting.push_front(sequence);
     }
 
+    /// Learns how long a step took.
+    pub fn took(&mut self, step: &Step, time: Duration) {
+        let prompts: u64 = step.work.iter().map(prompt_tokens).sum();
+        if step.work.iter().any(|work| work.position >= work.prompt) {
+            self.pace.took(prompts as usize, time);
+        }
+    }
+
     /// Takes the logits of a step in, in the order its work wants them: chooses tokens, reports,
-    /// and ends what is finished.
-    pub fn finish(&mut self, step: &Step, logits: &Logits, memory: &mut Memory) -> Vec<Event> {
-        let mut events = Vec::new();
+    /// and ends what is finished. `share` calls its second argument once for each number below the
+    /// first, on any threads: a choice from a large vocabulary takes a while.
+    pub fn finish(
+        &mut self,
+        step: &Step,
+        logits: &Logits,
+        memory: &mut Memory,
+        share: impl Fn(usize, &(dyn Fn(usize) + Sync)),
+    ) -> Vec<Event> {
         let (mut rows, mut embeddings) = (logits.rows(), logits.embeddings());
+        let mut running: Vec<Option<&mut Sequence>> = self.running.iter_mut().map(Some).collect();
+        let mut choices = Vec::with_capacity(step.work.len());
         for work in &step.work {
             let wanted: Vec<&[f32]> = rows.by_ref().take(work.wanted.len()).collect();
-            let embedding = work.embedded.then(|| embeddings.next()).flatten();
-            let index = self.running.iter().position(|sequence| sequence.id == work.request);
-            let index = index.expect("a sequence runs until its step is finished");
-            let sequence = &mut self.running[index];
+            let is_its = |sequence: &Option<&mut Sequence>| {
+                sequence.as_ref().is_some_and(|sequence| sequence.id == work.request)
+            };
+            let sequence = running.iter_mut().find(|sequence| is_its(sequence));
+            let sequence = sequence.and_then(Option::take);
+            let sequence = sequence.expect("a sequence runs until its step is finished");
             sequence.computed += work.tokens.len();
-            let chosen = sequence.tokens.len();
             sequence.name_pages(memory);
-            let mut report = |kind| events.push(Event { request: work.request, kind });
-            if let Some(embedding) = embedding {
-                report(EventKind::Embedding(embedding.to_vec()));
-            }
-            let ends = sequence.take_in(work, &wanted, &self.limits, &mut report);
-            self.stats.generated += (sequence.tokens.len() - chosen) as u64;
-            self.stats.prompt_computed += prompt_tokens(work);
-            if ends {
-                self.end(index, memory);
-            }
+            let embedding = work.embedded.then(|| embeddings.next()).flatten();
+            let told = embedding.map(|row| EventKind::Embedding(row.to_vec()));
+            let told = Vec::from_iter(told);
+            choices.push(Mutex::new(Choice { work, sequence, wanted, told, ends: false }));
+        }
+        let limits = &self.limits;
+        share(choices.len(), &|index| lock(&choices[index]).make(limits));
+        let (mut events, mut ended) = (Vec::new(), Vec::new());
+        for choice in choices {
+            let choice = choice.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let request = choice.work.request;
+            let is_token = |kind: &&EventKind| matches!(kind, EventKind::Token { .. });
+            self.stats.generated += choice.told.iter().filter(is_token).count() as u64;
+            self.stats.prompt_computed += prompt_tokens(choice.work);
+            events.extend(choice.told.into_iter().map(|kind| Event { request, kind }));
+            ended.extend(choice.ends.then_some(request));
+        }
+        for id in ended {
+            let index = self.running.iter().position(|sequence| sequence.id == id);
+            index.into_iter().for_each(|index| self.end(index, memory));
         }
         events
     }
+}
+
+/// One sequence's part in the end of a step.
+struct Choice<'a> {
+    work: &'a Work,
+    sequence: &'a mut Sequence,
+    wanted: Vec<&'a [f32]>,
+    told: Vec<EventKind>,
+    ends: bool,
+}
+
+impl Choice<'_> {
+    fn make(&mut self, limits: &Limits) {
+        let Choice { work, sequence, wanted, told, ends } = self;
+        *ends = sequence.take_in(work, wanted, limits, &mut |kind| told.push(kind));
+    }
+}
+
+/// Each is locked once, so none is ever waited for.
+fn lock<'a, 'b>(choice: &'a Mutex<Choice<'b>>) -> MutexGuard<'a, Choice<'b>> {
+    choice.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tokens of the prompt among those computed.

@@ -4,6 +4,7 @@ use crate::chain::Key;
 use crate::request::RequestId;
 use baimo_model::Opening;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What bounds a step, a sequence, and what is kept of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +14,12 @@ pub struct Limits {
     pub tokens_per_step: usize,
     /// Tokens of one sequence computed in one step, beside such a prefix.
     pub tokens_per_span: usize,
-    /// Of these, tokens of prompts in a step in which somebody waits for the next token of an
-    /// answer: what an answer is held up by other people's prompts.
+    /// Of these, most tokens of prompts in a step in which somebody waits for the next token of an
+    /// answer.
     pub tokens_beside: usize,
+    /// How much longer such a step should take for them: they are fewer where it took more. Where
+    /// answers alone take longer than that, as long as they.
+    pub time_beside: Duration,
     /// Sequences that run at once; never more than there are tokens in a step, so that each that
     /// runs comes forward in every step.
     pub sequences: usize,
@@ -34,7 +38,8 @@ impl Default for Limits {
         Limits {
             tokens_per_step: 512,
             tokens_per_span: 512,
-            tokens_beside: 128,
+            tokens_beside: 256,
+            time_beside: Duration::from_millis(100),
             sequences: 16,
             waiting: 256,
             context: usize::MAX,

@@ -78,6 +78,12 @@ impl Refusal {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
     }
 
+    /// What was asked of an answer's form became too much while it was written.
+    pub fn unguided(fault: &str) -> Refusal {
+        let hint = "hint: the answer so far is not complete; ask for a simpler schema or grammar";
+        Refusal::new(StatusCode::BAD_REQUEST, "grammar_failed", format!("{fault}\n{hint}"))
+    }
+
     /// No model of that name.
     pub fn no_model(name: &str, known: &[String]) -> Refusal {
         let message = format!("found model `{name}`, wanted one of: {}", known.join(", "));

@@ -88,6 +88,11 @@ fn prompts() -> impl Strategy<Value = Vec<u32>> {
         .prop_map(|(beginning, end)| [beginning, end].concat())
 }
 
+/// Chooses for one sequence after the other.
+fn one_by_one(pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+    (0..pieces).for_each(work);
+}
+
 fn limits() -> impl Strategy<Value = Limits> {
     let tokens = (1..80usize, 1..80usize, 1..80usize);
     let kept = (any::<bool>(), prop_oneof![Just(0), 0..5000usize, Just(1 << 20)]);

@@ -1,5 +1,6 @@
 //! Who runs first.
 
+use crate::one_by_one;
 use crate::remembering::{Remembering, VOCABULARY};
 use baimo_engine::layout::lay_out;
 use baimo_engine::{
@@ -38,7 +39,7 @@ impl House {
         let run = step.work.iter().map(|work| (work.request, work.tokens.len())).collect();
         let logits = self.model.forward(&lay_out(&step)).unwrap();
         let (mut given, mut ended) = (BTreeSet::new(), BTreeSet::new());
-        for event in self.scheduler.finish(&step, &logits, &mut self.memory) {
+        for event in self.scheduler.finish(&step, &logits, &mut self.memory, one_by_one) {
             match event.kind {
                 EventKind::Finished { .. } => drop(ended.insert(event.request)),
                 _ => drop(given.insert(event.request)),

@@ -1,5 +1,6 @@
 //! Models that read the beginning of a sequence in both directions.
 
+use crate::one_by_one;
 use crate::remembering::VOCABULARY;
 use baimo_engine::{
     Event, EventKind, Limits, Logits, Memory, PAGE_POSITIONS, Prefix, PrefixEnd, Refused, Request,
@@ -37,7 +38,7 @@ fn run(scheduler: &mut Scheduler, memory: &mut Memory) -> (Vec<Work>, Vec<Event>
         let step = scheduler.step(memory);
         let wanted: usize = step.work.iter().map(|work| work.wanted.len()).sum();
         let logits = Logits::new(VOCABULARY, vec![0.0; wanted * VOCABULARY]);
-        events.extend(scheduler.finish(&step, &logits, memory));
+        events.extend(scheduler.finish(&step, &logits, memory, one_by_one));
         work.extend(step.work);
     }
     (work, events)
@@ -67,7 +68,8 @@ fn a_prefix_goes_beyond_the_step_and_no_sequence_waits_for_a_step_of_its_own() {
     let step = scheduler.step(&mut memory);
     let run: Vec<_> = step.work.iter().map(|work| (work.request, work.tokens.len())).collect();
     assert_eq!(run, [(id, 24)], "the first goes beyond the step, the second waits");
-    scheduler.finish(&step, &Logits::new(VOCABULARY, vec![0.0; VOCABULARY]), &mut memory);
+    let logits = Logits::new(VOCABULARY, vec![0.0; VOCABULARY]);
+    scheduler.finish(&step, &logits, &mut memory, one_by_one);
     let step = scheduler.step(&mut memory);
     let run: Vec<_> = step.work.iter().map(|work| (work.request, work.tokens.len())).collect();
     assert_eq!(run, [(id, 3), (younger, 24)], "beside one that is on its way");

@@ -1,5 +1,6 @@
 //! An answer as it comes: tokens to text, text to thoughts, words and calls.
 
+use super::guide::Fault;
 use super::{Model, Prepared, Ticket, Told};
 use crate::ask::Ask;
 use crate::error::Refusal;
@@ -112,6 +113,9 @@ pub struct Answer {
     usage: Usage,
     called: bool,
     memory: Option<Memory>,
+    fault: Option<Fault>,
+    /// What is told instead of an end.
+    failed: Option<Refusal>,
     ready: VecDeque<Said>,
     ended: bool,
 }
@@ -150,9 +154,17 @@ impl Answer {
             usage: Usage { prompt_tokens: prepared.tokens.len(), ..Usage::default() },
             called: false,
             memory,
+            fault: None,
+            failed: None,
             ready: VecDeque::new(),
             ended: false,
         }
+    }
+
+    /// With a guide that may give up.
+    pub(super) fn doubting(mut self, fault: Option<Fault>) -> Answer {
+        self.fault = fault;
+        self
     }
 
     /// The next part; `None` after the end.
@@ -165,7 +177,7 @@ impl Answer {
                 return Some(Ok(said));
             }
             if self.ended {
-                return None;
+                return self.failed.take().map(Err);
             }
             match self.ticket.next().await {
                 Some(Told::Event(event, at)) => {
@@ -218,10 +230,11 @@ impl Answer {
                 pieces.extend(self.parser.finish());
                 self.say(pieces);
                 self.release();
-                self.end(match reason {
-                    FinishReason::Stop => Reason::Stop,
-                    FinishReason::Length => Reason::Length,
-                });
+                match (reason, self.fault.as_ref().and_then(|fault| fault.get())) {
+                    (FinishReason::Stop, Some(fault)) => self.fail(Refusal::unguided(fault)),
+                    (FinishReason::Stop, None) => self.end(Reason::Stop),
+                    (FinishReason::Length, _) => self.end(Reason::Length),
+                }
             }
             EventKind::PromptLogprobs { position, logprobs } => {
                 let token = self.prompt[position];
@@ -304,6 +317,13 @@ impl Answer {
         self.content(held.text);
         if let Some(stop) = held.stop {
             self.end(Reason::StopText(stop));
+        }
+    }
+
+    fn fail(&mut self, refusal: Refusal) {
+        if !self.ended {
+            self.ended = true;
+            self.failed = Some(refusal);
         }
     }
 

@@ -5,14 +5,24 @@ use crate::ask::{Ask, Format, ToolChoice};
 use crate::error::Refusal;
 use baimo_engine::{Allowed, Guide};
 use baimo_text::grammar::{self, Grammar, GrammarError, TokenEnvironment, Wish};
+use std::sync::{Arc, OnceLock};
+
+/// Why a guide gave up, once it has: an answer that it ended is not complete.
+pub(super) type Fault = Arc<OnceLock<String>>;
 
 /// The crate `text` knows no engine and the engine no text: here they meet.
 #[derive(Debug)]
-struct Guided(grammar::Guide);
+struct Guided {
+    guide: grammar::Guide,
+    fault: Fault,
+}
 
 impl Guide for Guided {
     fn allowed(&mut self) -> Allowed<'_> {
-        match self.0.allowed() {
+        if let Some(fault) = self.guide.fault() {
+            self.fault.get_or_init(|| fault.to_string());
+        }
+        match self.guide.allowed() {
             grammar::Allowed::Any => Allowed::Any,
             grammar::Allowed::Only(words) => Allowed::Only(words),
             grammar::Allowed::Forced(token) => Allowed::Forced(token),
@@ -21,7 +31,7 @@ impl Guide for Guided {
     }
 
     fn took(&mut self, token: u32) {
-        self.0.took(token);
+        self.guide.took(token);
     }
 }
 
@@ -34,7 +44,7 @@ impl Model {
         &self,
         ask: &Ask,
         prepared: &Prepared,
-    ) -> Result<Option<Box<dyn Guide>>, Refusal> {
+    ) -> Result<Option<(Box<dyn Guide>, Fault)>, Refusal> {
         let answer = form(&ask.format).map_err(|error| refuse("response_format", &error))?;
         let choice = match &ask.tool_choice {
             ToolChoice::Auto | ToolChoice::Among { required: false, .. } => {
@@ -67,7 +77,11 @@ impl Model {
         let guide = grammar::Guide::new(environment, &prepared.text, &wish);
         let field = if answer.is_some() { "response_format" } else { "tools" };
         let guide = guide.map_err(|error| refuse(field, &error))?;
-        Ok(guide.map(|guide| Box::new(Guided(guide)) as Box<dyn Guide>))
+        Ok(guide.map(|guide| {
+            let fault = Fault::default();
+            let guided = Guided { guide, fault: fault.clone() };
+            (Box::new(guided) as Box<dyn Guide>, fault)
+        }))
     }
 }
 

@@ -127,13 +127,14 @@ impl Model {
             bias: ask.bias.clone(),
             logprobs: ask.logprobs,
             prompt_logprobs: ask.prompt_logprobs,
+            marks: self.turns(prepared),
             ..Request::default()
         };
-        let guide = self.guide(ask, prepared)?;
+        let (guide, fault) = self.guide(ask, prepared)?.unzip();
         let ticket = self.worker.submit(request, guide)?;
         let mut hasher = DefaultHasher::new();
         (&prepared.tokens, index).hash(&mut hasher);
-        Ok(Answer::new(self, ask, prepared, ticket, hasher.finish()))
+        Ok(Answer::new(self, ask, prepared, ticket, hasher.finish()).doubting(fault))
     }
 }
 

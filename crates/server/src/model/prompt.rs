@@ -82,6 +82,13 @@ impl Model {
         Ok(Prepared { tokens, text, speaks: true, tools, conversation })
     }
 
+    /// Where the turns of a conversation end: what a next request may part from this one after.
+    pub(super) fn turns(&self, prepared: &Prepared) -> Vec<usize> {
+        let tokens = prepared.tokens.iter().enumerate().filter(|_| prepared.speaks);
+        let ends = tokens.filter(|(_, token)| self.stop_tokens.contains(token));
+        ends.map(|(position, _)| position).collect()
+    }
+
     /// The tokens of a text.
     ///
     /// # Errors
@@ -95,6 +102,11 @@ impl Model {
 
     fn ask_to_think(&self, chat: &mut Chat, ask: &ThinkingAsk) -> Result<(), Refusal> {
         let thinking = self.voice.and_then(|voice| voice.thinking);
+        if thinking.is_none() && ask.budget.is_some_and(|budget| budget > 0) {
+            let message = "this model never thinks\nhint: leave the budget out, or ask for another \
+                           model";
+            return Err(Refusal::field("thinking_budget", message));
+        }
         let Some(switch) = ask.switch.or(ask.effort.as_ref().map(|effort| effort != "none")) else {
             return Ok(());
         };
