@@ -152,6 +152,15 @@ def models(server):
 
 
 @check
+def vectors(server):
+    one = client(server).embed(server.model, "秋")
+    two = client(server).embed(server.model, ["秋", "春天"], dimensions=4)
+    assert one.prompt_eval_count < two.prompt_eval_count
+    assert [len(vector) for vector in two.embeddings] == [4, 4]
+    refused(400, "truncate", client(server).embed, server.model, "秋", truncate=True)
+
+
+@check
 def what_ollama_keeps_and_we_do_not(server):
     refused(404, "baimo serve", client(server).pull, "qwen3")
     refused(404, "baimo serve", client(server).push, "qwen3")

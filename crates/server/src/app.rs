@@ -96,6 +96,23 @@ impl App {
         said
     }
 
+    /// What work gives that is no answer in parts.
+    ///
+    /// # Errors
+    /// Its own; and where its time is over, or the server's.
+    pub async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let begun = Instant::now();
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.past_deadline(begun) => Err(self.too_late()),
+            () = self.closing.reached(Phase::Cut) => Err(shutting_down()),
+        }
+    }
+
     async fn past_deadline(&self, begun: Instant) {
         match self.config.deadline_seconds {
             0 => std::future::pending().await,

@@ -77,6 +77,7 @@ pub fn router(app: Shared) -> Router {
     paths(
         anthropic::messages::count_tokens,
         anthropic::messages::messages,
+        ollama::embedding::embed,
         ollama::generation::chat,
         ollama::generation::generate,
         ollama::models::running,

@@ -11,7 +11,8 @@ static FILES: Dir = include_dir!("$CARGO_MANIFEST_DIR/page");
 /// What the page may do: nothing but talk to its own server.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+     require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
 /// The page for browsers; others learn that the server lives, in the words Ollama's clients know.
@@ -20,10 +21,12 @@ pub async fn index(headers: HeaderMap) -> Response {
     let is_browser = accepts
         .flat_map(|accept| accept.split(','))
         .any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "text/html"));
-    match is_browser {
+    let mut response = match is_browser {
         true => sent("index.html"),
         false => "Ollama is running".into_response(),
-    }
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 /// A file of the page.

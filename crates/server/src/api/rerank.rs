@@ -120,6 +120,7 @@ struct Pair {
         (status = 413, description = "The body is too large"),
         (status = 429, description = "All places are taken"),
         (status = 503, description = "The model cannot be loaded"),
+        (status = 504, description = "It took longer than the server's deadline"),
     )
 )]
 pub async fn rerank(State(app): State<Shared>, body: Bytes) -> Result<Json<Value>, Error> {
@@ -137,6 +138,7 @@ pub async fn rerank(State(app): State<Shared>, body: Bytes) -> Result<Json<Value
         (status = 413, description = "The body is too large"),
         (status = 429, description = "All places are taken"),
         (status = 503, description = "The model cannot be loaded"),
+        (status = 504, description = "It took longer than the server's deadline"),
     )
 )]
 pub async fn second_rerank(State(app): State<Shared>, body: Bytes) -> Result<Json<Value>, Error> {
@@ -198,6 +200,7 @@ async fn ordered(app: &App, body: &[u8], texts: bool) -> Result<Value, Refusal> 
         (status = 413, description = "The body is too large"),
         (status = 429, description = "All places are taken"),
         (status = 503, description = "The model cannot be loaded"),
+        (status = 504, description = "It took longer than the server's deadline"),
     )
 )]
 pub async fn score(State(app): State<Shared>, body: Bytes) -> Result<Json<Value>, Error> {
@@ -275,7 +278,7 @@ async fn scores(
         Ok::<_, Refusal>((judge.score(&read)?, read.end.usage.prompt_tokens))
     };
     let all = stream::iter(pairs.into_iter().enumerate().map(one));
-    let scores: Vec<(f32, usize)> = all.buffered(AT_ONCE).try_collect().await?;
+    let scores: Vec<(f32, usize)> = app.in_time(all.buffered(AT_ONCE).try_collect()).await?;
     let tokens = scores.iter().map(|(_, tokens)| tokens).sum();
     Ok((scores.into_iter().map(|(score, _)| score).collect(), tokens))
 }

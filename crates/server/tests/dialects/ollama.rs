@@ -2,6 +2,7 @@
 
 use crate::POET;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn asked(more: Value) -> Value {
     let mut body = json!({
@@ -133,6 +134,46 @@ fn a_model_is_loaded_and_unloaded_by_an_empty_request() {
     let leaves = json!({"model": "poet", "keep_alive": "0s"});
     assert_eq!(server.answered("/api/generate", &leaves)["done_reason"], "unload");
     assert_eq!(server.get("/api/ps").json()["models"], json!([]));
+}
+
+#[test]
+fn a_model_stays_as_long_as_a_request_says() {
+    let server = crate::Server::start(&[]);
+    let empty = json!({"model": "poet", "messages": [], "keep_alive": "20ms"});
+    assert_eq!(server.answered("/api/chat", &empty)["done_reason"], "load");
+    let gone = || server.get("/api/ps").json()["models"] == json!([]);
+    let left = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        gone()
+    });
+    assert!(left, "still loaded, though nobody asked for it");
+}
+
+#[test]
+fn texts_become_vectors() {
+    let asked = |input: Value, more: Value| {
+        let mut body = json!({"model": "poet", "input": input});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let one = POET.answered("/api/embed", &asked(json!("秋"), json!({})));
+    let two = POET.answered("/api/embed", &asked(json!(["秋", "春天"]), json!({})));
+    assert_eq!(one["embeddings"][0], two["embeddings"][0]);
+    assert_ne!(two["embeddings"][0], two["embeddings"][1]);
+    assert!(two["prompt_eval_count"].as_u64() > one["prompt_eval_count"].as_u64());
+    let short = POET.answered("/api/embed", &asked(json!("秋"), json!({"dimensions": 3})));
+    assert_eq!(short["embeddings"][0].as_array().unwrap().len(), 3);
+    let none = POET.answered("/api/embed", &json!({"model": "poet"}));
+    assert_eq!(none["embeddings"], json!([]));
+    for (more, field) in [
+        (json!({"truncate": true}), "truncate"),
+        (json!({"options": {"num_ctx": 4}}), "options.num_ctx"),
+        (json!({"dimensions": 0}), "dimensions"),
+        (json!({"nonsense": 0}), "nonsense"),
+    ] {
+        let message = POET.refused("/api/embed", &asked(json!("秋"), more.clone()));
+        assert!(message.contains(field), "{more}: {message}");
+    }
 }
 
 #[test]

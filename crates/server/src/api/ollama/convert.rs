@@ -1,6 +1,6 @@
 //! From Ollama's requests to what is wanted.
 
-use super::request::{ChatRequest, GenerateRequest, KeepAlive, Options, Think};
+use super::request::{ChatRequest, GenerateRequest, Options, Think};
 use crate::api::openai::messages::messages;
 use crate::api::openai::{convert, schema};
 use crate::ask::{Ask, Format, Prompt, SamplingAsk, ThinkingAsk};
@@ -224,69 +224,5 @@ fn format(format: Option<Value>) -> Result<Format, Refusal> {
         Some(found) => {
             Err(Refusal::field("format", format!("found {found}, wanted \"json\" or a schema")))
         }
-    }
-}
-
-/// Whether the model is to be unloaded once it has answered.
-///
-/// # Errors
-/// No span of time.
-pub fn unloads(keep_alive: Option<&KeepAlive>) -> Result<bool, Refusal> {
-    let refuse = |found: &str| {
-        let message = format!("found `{found}`, wanted seconds or a text like 5m");
-        Err(Refusal::field("keep_alive", message))
-    };
-    match keep_alive {
-        None => Ok(false),
-        Some(KeepAlive::Seconds(seconds)) => Ok(*seconds == 0.0),
-        Some(KeepAlive::Text(text)) => match seconds(text) {
-            Some(seconds) => Ok(seconds == 0.0),
-            None => refuse(text),
-        },
-    }
-}
-
-/// A span of time as Go writes it, in seconds.
-fn seconds(text: &str) -> Option<f64> {
-    let units = [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("h", 3600.0)];
-    let units = || units.into_iter().chain([("m", 60.0), ("s", 1.0)]);
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest.is_empty() {
-        return None;
-    }
-    let mut sum = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let (number, unit) = rest.split_at(digits);
-        let number: f64 = number.parse().ok()?;
-        if unit.is_empty() {
-            // Without a unit, as a number would be.
-            return (sum == 0.0).then_some(sign * number);
-        }
-        let (name, scale) = units().find(|(name, _)| unit.starts_with(name))?;
-        sum += number * scale;
-        rest = &unit[name.len()..];
-    }
-    Some(sign * sum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_of_time_are_read_as_go_writes_them() {
-        for (text, wanted) in
-            [("5m", 300.0), ("1h30m", 5400.0), ("-1", -1.0), ("0", 0.0), ("0s", 0.0), ("2.5", 2.5)]
-        {
-            assert_eq!(seconds(text), Some(wanted), "{text}");
-        }
-        for text in ["", "-", "5x", "m", "1h5", "five"] {
-            assert_eq!(seconds(text), None, "{text}");
-        }
-        assert_eq!(seconds("300ms"), Some(0.3));
     }
 }

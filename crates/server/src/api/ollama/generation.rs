@@ -1,7 +1,8 @@
 //! `POST /api/chat` and `/api/generate`: the answer, whole or as it comes.
 
 use super::convert;
-use super::request::{ChatRequest, GenerateRequest, KeepAlive};
+use super::request::{ChatRequest, GenerateRequest};
+use super::stay::Stay;
 use super::telling::{Form, Telling};
 use super::{Error, now};
 use crate::app::{Shared, parse};
@@ -29,11 +30,12 @@ pub async fn chat(State(app): State<Shared>, body: Bytes) -> Result<Response, Er
     let begun = Instant::now();
     let mut request: ChatRequest = parse(&body)?;
     let (name, stream) = (request.model.clone(), request.stream.unwrap_or(true));
-    let unloads = convert::unloads(request.keep_alive.take().as_ref())?;
+    let stay = Stay::new(request.keep_alive.take().as_ref())?;
     let model = app.registry.get(Some(&name)).await?;
     let load = begun.elapsed();
+    stay.begin(&app, &model.name).await?;
     let ask = convert::chat(request, &model)?;
-    let telling = Telling { app, model, form: Form::Chat, begun, load, unloads };
+    let telling = Telling { app, model, form: Form::Chat, begun, load, stay };
     answer(telling, ask, stream).await
 }
 
@@ -53,23 +55,23 @@ pub async fn generate(State(app): State<Shared>, body: Bytes) -> Result<Response
     let begun = Instant::now();
     let mut request: GenerateRequest = parse(&body)?;
     let (name, stream) = (request.model.clone(), request.stream.unwrap_or(true));
-    let keep_alive: Option<KeepAlive> = request.keep_alive.take();
-    let unloads = convert::unloads(keep_alive.as_ref())?;
+    let stay = Stay::new(request.keep_alive.take().as_ref())?;
     let model = app.registry.get(Some(&name)).await?;
     let load = begun.elapsed();
+    stay.begin(&app, &model.name).await?;
     let ask = convert::generate(request, &model)?;
-    let telling = Telling { app, model, form: Form::Text, begun, load, unloads };
+    let telling = Telling { app, model, form: Form::Text, begun, load, stay };
     answer(telling, ask, stream).await
 }
 
 async fn answer(telling: Telling, ask: Option<Ask>, stream: bool) -> Result<Response, Error> {
     let Some(ask) = ask else {
-        let reason = if telling.unloads { "unload" } else { "load" };
+        let reason = if telling.stay == Stay::Leave { "unload" } else { "load" };
         let mut body = telling.part("");
         body["created_at"] = now().into();
         body["done"] = true.into();
         body["done_reason"] = reason.into();
-        telling.leave().await;
+        telling.stay.end(&telling.app, &telling.model.name).await;
         return Ok(Json(body).into_response());
     };
     let mut answers = telling.model.answers(&ask)?;

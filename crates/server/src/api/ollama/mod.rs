@@ -1,9 +1,11 @@
 //! Ollama's dialect.
 
 mod convert;
+pub mod embedding;
 pub mod generation;
 pub mod models;
 pub mod request;
+mod stay;
 mod telling;
 
 use crate::app::Shared;
@@ -23,6 +25,7 @@ pub fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/chat", post(generation::chat))
         .route("/api/generate", post(generation::generate))
+        .route("/api/embed", post(embedding::embed))
         .route("/api/tags", get(models::tags))
         .route("/api/ps", get(models::running))
         .route("/api/show", post(models::show))

@@ -1,5 +1,6 @@
 //! An answer in Ollama's words.
 
+use super::stay::Stay;
 use super::{lines, now};
 use crate::api::openai::logprobs_of;
 use crate::app::Shared;
@@ -35,8 +36,8 @@ pub struct Telling {
     pub begun: Instant,
     /// How long the model took to load.
     pub load: Duration,
-    /// The model is unloaded after the answer.
-    pub unloads: bool,
+    /// How long the model stays loaded.
+    pub stay: Stay,
 }
 
 impl Telling {
@@ -64,7 +65,7 @@ impl Telling {
         }
         tell_logprobs(&mut body, logprobs);
         self.tell_end(&mut body, &end);
-        self.leave().await;
+        self.stay.end(&self.app, &self.model.name).await;
         Ok(Json(body).into_response())
     }
 
@@ -87,7 +88,7 @@ impl Telling {
                         let mut last = self.part("");
                         tell_logprobs(&mut last, std::mem::take(&mut logprobs));
                         self.tell_end(&mut last, &end);
-                        self.leave().await;
+                        self.stay.end(&self.app, &self.model.name).await;
                         yield Ok(last);
                     }
                     Err(refusal) => yield Err(refusal),
@@ -151,15 +152,6 @@ impl Telling {
         body["prompt_eval_duration"] = nanoseconds(end.timings.first_token).into();
         body["eval_count"] = end.usage.completion_tokens.into();
         body["eval_duration"] = nanoseconds(end.timings.answer).into();
-    }
-
-    /// Unloads the model where that was asked for.
-    pub async fn leave(&self) {
-        if self.unloads
-            && let Err(refusal) = self.app.registry.unload(&self.model.name).await
-        {
-            tracing::warn!(model = self.model.name, "cannot unload: {refusal}");
-        }
     }
 }
 

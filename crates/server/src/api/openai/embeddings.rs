@@ -54,6 +54,7 @@ pub struct EmbeddingRequest {
         (status = 413, description = "The body is too large"),
         (status = 429, description = "All places are taken"),
         (status = 503, description = "The model cannot be loaded"),
+        (status = 504, description = "It took longer than the server's deadline"),
     )
 )]
 pub async fn embeddings(State(app): State<Shared>, body: Bytes) -> Result<Json<Value>, Error> {
@@ -105,10 +106,14 @@ pub async fn vectors(
         }
     };
     let all = prompts.into_iter().enumerate().map(one);
-    stream::iter(all).buffered(AT_ONCE).try_collect().await
+    app.in_time(stream::iter(all).buffered(AT_ONCE).try_collect()).await
 }
 
-fn dimensions(wanted: Option<usize>, hidden: usize) -> Result<usize, Refusal> {
+/// How many numbers of a vector are wanted, of a model that has `hidden`.
+///
+/// # Errors
+/// None, or more than there are.
+pub fn dimensions(wanted: Option<usize>, hidden: usize) -> Result<usize, Refusal> {
     match wanted.unwrap_or(hidden) {
         count if (1..=hidden).contains(&count) => Ok(count),
         found => {
@@ -156,7 +161,7 @@ fn inputs(
 }
 
 /// The first numbers of a vector, scaled to length one; a vector of zeros stays as it is.
-fn shortened(mut vector: Vec<f32>, dimensions: usize) -> Vec<f32> {
+pub fn shortened(mut vector: Vec<f32>, dimensions: usize) -> Vec<f32> {
     vector.truncate(dimensions);
     let squares: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     if squares > 0.0 {

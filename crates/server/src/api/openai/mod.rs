@@ -4,7 +4,7 @@ pub mod chat;
 pub mod completions;
 pub mod convert;
 pub mod embeddings;
-mod inputs;
+pub mod inputs;
 pub mod messages;
 pub mod models;
 pub mod request;
