@@ -10,6 +10,9 @@ use std::sync::{Arc, OnceLock};
 /// Why a guide gave up, once it has: an answer that it ended is not complete.
 pub(super) type Fault = Arc<OnceLock<String>>;
 
+/// A guide, and where to look whether it gave up.
+pub(super) type Watched = (Box<dyn Guide>, Fault);
+
 /// The crate `text` knows no engine and the engine no text: here they meet.
 #[derive(Debug)]
 struct Guided {
@@ -40,11 +43,7 @@ impl Model {
     ///
     /// # Errors
     /// Where the form cannot be had, naming the field.
-    pub(super) fn guide(
-        &self,
-        ask: &Ask,
-        prepared: &Prepared,
-    ) -> Result<Option<(Box<dyn Guide>, Fault)>, Refusal> {
+    pub(super) fn guide(&self, ask: &Ask, prepared: &Prepared) -> Result<Option<Watched>, Refusal> {
         let answer = form(&ask.format).map_err(|error| refuse("response_format", &error))?;
         let choice = match &ask.tool_choice {
             ToolChoice::Auto | ToolChoice::Among { required: false, .. } => {

@@ -2,7 +2,6 @@
 
 use crate::POET;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 fn asked(more: Value) -> Value {
     let mut body = json!({
@@ -134,19 +133,6 @@ fn a_model_is_loaded_and_unloaded_by_an_empty_request() {
     let leaves = json!({"model": "poet", "keep_alive": "0s"});
     assert_eq!(server.answered("/api/generate", &leaves)["done_reason"], "unload");
     assert_eq!(server.get("/api/ps").json()["models"], json!([]));
-}
-
-#[test]
-fn a_model_stays_as_long_as_a_request_says() {
-    let server = crate::Server::start(&[]);
-    let empty = json!({"model": "poet", "messages": [], "keep_alive": "20ms"});
-    assert_eq!(server.answered("/api/chat", &empty)["done_reason"], "load");
-    let gone = || server.get("/api/ps").json()["models"] == json!([]);
-    let left = (0..600).any(|_| {
-        std::thread::sleep(Duration::from_millis(20));
-        gone()
-    });
-    assert!(left, "still loaded, though nobody asked for it");
 }
 
 #[test]

@@ -51,6 +51,17 @@ fn a_model_nobody_uses_is_unloaded() {
 }
 
 #[test]
+fn a_model_stays_as_long_as_a_client_of_ollama_says() {
+    let server = Server::start(Config::default());
+    let body = r#"{"model":"poet","messages":[],"keep_alive":"20ms","stream":false}"#;
+    assert_eq!(server.post("/api/chat", body).status, 200);
+    while status(&server, "poet") == "loaded" {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    server.serves();
+}
+
+#[test]
 fn metrics_are_what_prometheus_reads() {
     SHARED.serves();
     let reply = SHARED.get("/metrics");
