@@ -83,11 +83,8 @@ pub async fn unload_model(State(app): State<Shared>, body: Bytes) -> Result<Json
 
 /// Loads or unloads the model that the path names.
 #[utoipa::path(
-    post, path = "/v1/models/{model}/{change}", tag = "operation",
-    params(
-        ("model" = String, Path, description = "Its name"),
-        ("change" = String, Path, description = "`load` or `unload`"),
-    ),
+    post, path = "/v1/models/{model}", tag = "operation",
+    params(("model" = String, Path, description = "Its name, then `/load` or `/unload`")),
     responses(
         (status = 200, description = "It is done"),
         (status = 404, description = "No such model, or no such change"),

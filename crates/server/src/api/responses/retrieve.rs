@@ -116,7 +116,10 @@ pub async fn cancel(State(app): State<Shared>, Path(id): Path<String>) -> Result
     get, path = "/v1/responses/{id}/input_items", tag = "OpenAI",
     params(
         ("id" = String, Path, description = "The response's name"),
-        ("limit" = Option<u32>, Query, description = "Most items; 20, at most 100"),
+        (
+            "limit" = Option<u32>, Query, minimum = 1, maximum = 100,
+            description = "Most items; 20, at most 100",
+        ),
         ("order" = Option<String>, Query, description = "`desc` (the last first) or `asc`"),
         ("after" = Option<String>, Query, description = "Those that follow on this item"),
     ),
