@@ -11,6 +11,7 @@ use baimo_engine::{Engine, KvElement, Limits, Runner, Spill};
 use baimo_server::keys::KeyHash;
 use baimo_server::{About, Config, Loaded, Served};
 use baimo_text::Template;
+use baimo_weights::Target;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -124,7 +125,10 @@ impl Plan {
             architecture: blueprint.architecture.clone(),
             parameters: blueprint.count().parameters as u64,
             weight_bytes: runner.decoder().weight_bytes() as u64,
-            quantization: self.loading.target().name().to_owned(),
+            quantization: match self.loading.target() {
+                Target::Native => source.weight_type().unwrap_or_default().to_owned(),
+                target => target.name().to_owned(),
+            },
             context,
             context_trained: blueprint.context,
             vocab: blueprint.vocab,

@@ -67,6 +67,15 @@ impl Source {
         Some(checkpoint.tensors().map(|tensor| tensor.range.len()).sum())
     }
 
+    /// The type that most bytes of its weights on disk have.
+    pub fn weight_type(&self) -> Option<&'static str> {
+        let mut bytes: BTreeMap<&str, usize> = BTreeMap::new();
+        for tensor in self.checkpoint.as_ref()?.tensors() {
+            *bytes.entry(tensor.dtype.name()).or_default() += tensor.range.len();
+        }
+        bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(name, _)| name)
+    }
+
     /// Its tokenizer.
     ///
     /// # Errors

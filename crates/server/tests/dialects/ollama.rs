@@ -115,6 +115,7 @@ fn what_cannot_be_had_is_refused_by_name() {
 fn models_are_listed_and_shown() {
     let shown = POET.answered("/api/show", &json!({"model": "poet:latest"}));
     assert_eq!(shown["capabilities"], json!(["completion"]));
+    assert_eq!(shown["details"]["quantization_level"], "bf16");
     let listed = POET.get("/api/tags").json();
     assert_eq!(listed["models"][0]["name"], "poet");
     assert_eq!(listed["models"].as_array().unwrap().len(), 1);
