@@ -21,10 +21,10 @@ pub fn chat(request: ChatRequest, model: &Model) -> Result<Option<Ask>, Refusal>
     let turns = request.messages.unwrap_or_default();
     let turns = turns.into_iter().enumerate().map(|(index, turn)| message(index, turn));
     let turns = turns.collect::<Result<Vec<_>, _>>()?;
+    let tools = schema::tools(request.tools.unwrap_or_default())?;
     let prompt = if turns.is_empty() {
         None
     } else {
-        let tools = schema::tools(request.tools.unwrap_or_default())?;
         let messages = messages(turns)?;
         let options = Map::new();
         Some(Prompt::Chat(Chat { messages, tools, add_generation_prompt: true, options }))

@@ -123,8 +123,8 @@ pub struct Options {
     /// 0 chooses the likeliest token always.
     #[schema(minimum = 0)]
     pub temperature: Option<f32>,
-    /// Only so many likeliest tokens; 0 is all.
-    #[schema(minimum = 0)]
+    /// Only so many likeliest tokens; 0 or -1 is all.
+    #[schema(minimum = -1)]
     pub top_k: Option<i64>,
     /// Only the likeliest tokens that together reach this probability.
     #[schema(minimum = 0, maximum = 1)]
