@@ -279,3 +279,31 @@ fn list_names_every_family() {
         }
     }
 }
+
+#[test]
+fn plan_needs_no_weights_and_says_what_to_change() {
+    let folder = golden::folder("qwen3_moe");
+    let model = folder.to_str().unwrap();
+    let plan = |more: &[&str]| json(&baimo(&[&["plan", model, "--json"], more].concat()));
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let whole = plan(&["--context", "4096"]);
+    let memory = &whole["memory"];
+    assert_eq!(
+        number(&memory["own"]) + number(&memory["weights_mapped"]),
+        number(&memory["total"])
+    );
+    let longer = plan(&["--context", "8192", "--kv", "f32", "--users", "2"]);
+    assert_eq!(number(&longer["memory"]["caches"]), 8.0 * number(&memory["caches"]));
+    let total = number(&longer["memory"]["total"]) as usize;
+    let tight = plan(&["--context", "8192", "--users", "2", "--kv", "f32", "--memory", "6M"]);
+    assert_eq!(number(&tight["fit"]["missing"]) as usize, total - (6 << 20));
+    let advice = tight["fit"]["advice"].to_string();
+    for flag in ["--kv f16", "--users 1"] {
+        assert!(advice.contains(flag), "{flag}: {advice}");
+    }
+    let fits = plan(&["--memory", &total.to_string()]);
+    assert_eq!(
+        (&fits["fit"]["missing"], &fits["fit"]["advice"]),
+        (&0.into(), &Value::Array(vec![]))
+    );
+}

@@ -1,7 +1,9 @@
 //! What the command line says.
 
+mod plan;
 mod serve;
 
+pub use plan::Plan;
 pub use serve::Serve;
 
 use baimo_engine::KvElement;
@@ -36,6 +38,8 @@ pub enum Command {
     Bench(Bench),
     /// Draws the architecture with parameters, bytes and cache per token
     Show(Show),
+    /// Says whether a model fits and how fast it will be, without its weights
+    Plan(Plan),
     /// Turns text into token ids
     Tokenize(Tokenize),
     /// Prints the prompt that a list of messages becomes

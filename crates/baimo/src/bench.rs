@@ -17,11 +17,15 @@ const CHUNK: usize = 512;
 const WARM: usize = 8;
 
 /// One test: what is timed, at which depth, in how many sequences at once.
-struct Test {
-    prompt: usize,
-    generate: usize,
-    depth: usize,
-    batch: usize,
+pub struct Test {
+    /// Tokens of a prompt, if it is one that is timed.
+    pub prompt: usize,
+    /// Tokens of an answer, if not.
+    pub generate: usize,
+    /// Tokens in the cache before.
+    pub depth: usize,
+    /// Sequences.
+    pub batch: usize,
 }
 
 /// Runs every combination of the flags and prints a table or JSON.
@@ -43,7 +47,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let mut reports = Vec::new();
     for test in &tests {
-        let rates = test.rates(&mut runner, arguments);
+        let rates = test.rates(&mut runner, arguments.fill, arguments.repetitions);
         runner.decoder().check()?;
         if !arguments.json {
             writeln!(
@@ -86,8 +90,9 @@ impl Test {
         if self.batch == 1 { name } else { format!("{}x{name}", self.batch) }
     }
 
-    /// Tokens a second of each repetition; a part of one before them warms up.
-    fn rates(&self, runner: &mut Runner, arguments: &Bench) -> Rates {
+    /// Tokens a second of each repetition; a part of one before them warms up. `fill`: what is in
+    /// the cache before is made up.
+    pub fn rates(&self, runner: &mut Runner, fill: bool, repetitions: usize) -> Rates {
         let opening = self.opening(runner);
         let depth = opening.lead + self.depth;
         // What the model puts before a prompt is computed with it.
@@ -95,7 +100,7 @@ impl Test {
         let warm = self.prompt.min(CHUNK.max(opening.together));
         let pages_each = (depth + self.prompt + self.generate).div_ceil(PAGE_POSITIONS);
         let mut sequences = Sequences { runner, opening, count: self.batch, pages_each };
-        if arguments.fill {
+        if fill {
             sequences.make_up(start);
         } else {
             sequences.prefill(0..start);
@@ -111,7 +116,7 @@ impl Test {
             once(self.prompt, self.generate);
             tokens as f64 / start.elapsed().as_secs_f64()
         };
-        Rates::new((0..arguments.repetitions).map(rate).collect())
+        Rates::new((0..repetitions).map(rate).collect())
     }
 
     /// The prompt is what is in the cache, or else what is timed: all of it text without any mark,

@@ -13,6 +13,7 @@ pub mod conversation;
 mod limits;
 mod list;
 mod logits;
+mod plan;
 pub mod run;
 mod screen;
 pub mod serve;
@@ -35,6 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Logits(arguments) => logits::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Plan(arguments) => plan::run(arguments),
         Command::Show(arguments) => show::run(arguments),
         Command::Tokenize(arguments) => tokenize::run(arguments),
         Command::ChatTemplate(arguments) => conversation::run(arguments),

@@ -62,7 +62,7 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
 }
 
 /// Below this many bytes, weights are packed sooner than a reader could tell, and not worth a file.
-const KEPT_BYTES_MIN: usize = 64 << 20;
+pub const KEPT_BYTES_MIN: usize = 64 << 20;
 
 fn keeps(source: &Source, loading: &Loading) -> bool {
     let is_large = source.weight_bytes().is_some_and(|bytes| bytes >= KEPT_BYTES_MIN);

@@ -61,6 +61,17 @@ impl Source {
         self.checkpoint.as_ref().with_context(|| format!("{}: no weights", self.path.display()))
     }
 
+    /// The `config.json` of a folder.
+    ///
+    /// # Errors
+    /// Where there is none or it is damaged.
+    pub fn config(&self) -> Result<Value> {
+        let path = self.path.join("config.json");
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        baimo_labs::parse(&String::from_utf8_lossy(&bytes))
+            .with_context(|| format!("{}: not JSON, or cut short", path.display()))
+    }
+
     /// Bytes of its weights on disk.
     pub fn weight_bytes(&self) -> Option<usize> {
         let checkpoint = self.checkpoint.as_ref()?;

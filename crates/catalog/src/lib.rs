@@ -1,3 +1,4 @@
 //! What exists and where: facts of labs and models, the store of downloaded files, the planner.
 
 pub mod facts;
+pub mod plan;

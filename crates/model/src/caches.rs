@@ -21,6 +21,15 @@ enum Store {
     Slots(SlotStore),
 }
 
+/// Bytes that one state takes of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateBytes {
+    /// For each page.
+    pub page: usize,
+    /// For each slot.
+    pub slot: usize,
+}
+
 /// How a state is laid out.
 enum Layout {
     Pages(KvLayout),
@@ -42,21 +51,23 @@ impl Caches {
 
     /// Bytes that one page takes in all layers together.
     pub fn bytes_per_page(blueprint: &Blueprint, element: KvElement) -> usize {
-        let bytes = layouts(blueprint, element).map(|layout| match layout {
-            Layout::Pages(layout) => layout.bytes_per_page(),
-            Layout::Pooled(layout) => layout.bytes_per_page(),
-            Layout::Slots(_) => 0,
-        });
-        bytes.sum()
+        let states = blueprint.states().into_iter().flatten();
+        states.map(|state| Caches::bytes_of(state, element).page).sum()
     }
 
     /// Bytes that one slot takes in all layers together.
     pub fn bytes_per_slot(blueprint: &Blueprint) -> usize {
-        let bytes = layouts(blueprint, KvElement::F32).map(|layout| match layout {
-            Layout::Pages(_) | Layout::Pooled(_) => 0,
-            Layout::Slots(each) => each * size_of::<f32>(),
-        });
-        bytes.sum()
+        let states = blueprint.states().into_iter().flatten();
+        states.map(|state| Caches::bytes_of(state, KvElement::F32).slot).sum()
+    }
+
+    /// What one state takes.
+    pub fn bytes_of(state: State, element: KvElement) -> StateBytes {
+        match layout(state, element) {
+            Layout::Pages(layout) => StateBytes { page: layout.bytes_per_page(), slot: 0 },
+            Layout::Pooled(layout) => StateBytes { page: layout.bytes_per_page(), slot: 0 },
+            Layout::Slots(each) => StateBytes { page: 0, slot: each * size_of::<f32>() },
+        }
     }
 
     /// Writes made-up rows at the first `positions` positions of a sequence that holds `pages`, so
@@ -172,7 +183,11 @@ impl Caches {
 }
 
 fn layouts(blueprint: &Blueprint, element: KvElement) -> impl Iterator<Item = Layout> {
-    blueprint.states().into_iter().flatten().map(move |state| match state {
+    blueprint.states().into_iter().flatten().map(move |state| layout(state, element))
+}
+
+fn layout(state: State, element: KvElement) -> Layout {
+    match state {
         State::Rows { heads, k_dim, v_dim, window: _ } => {
             Layout::Pages(KvLayout { kv_heads: heads, k_dim, v_dim, latent: false, element })
         }
@@ -189,5 +204,5 @@ fn layouts(blueprint: &Blueprint, element: KvElement) -> impl Iterator<Item = La
         State::Keys { dim } => {
             Layout::Pages(KvLayout { kv_heads: 1, k_dim: dim, v_dim: 0, latent: false, element })
         }
-    })
+    }
 }

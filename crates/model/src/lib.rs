@@ -21,7 +21,7 @@ mod rope;
 pub mod runner;
 
 pub use batch::{Batch, Logits, Span};
-pub use caches::Caches;
+pub use caches::{Caches, StateBytes};
 pub use decoder::Decoder;
 pub use lengths::Lengths;
 pub use load::{Kept, Progress};

@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("labs", &["blueprint"]),
     ("text", &["blueprint"]),
     ("weights", &["blueprint", "kernels"]),
-    ("catalog", &["labs", "blueprint", "weights"]),
+    ("catalog", &["labs", "blueprint", "weights", "model", "kernels"]),
     ("blueprint", &[]),
     ("kernels", &[]),
 ];

@@ -50,6 +50,15 @@ pub(super) const fn input_kind(format: Format) -> InputKind {
     }
 }
 
+/// Bits of an input's number in products with weights of `format`.
+pub const fn input_bits(format: Format) -> usize {
+    match input_kind(format) {
+        InputKind::Floats => 32,
+        InputKind::Int8 => 8,
+        InputKind::Int16 => 16,
+    }
+}
+
 /// 32 columns of a row in 8 bits: `value = scale * code`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
