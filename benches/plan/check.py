@@ -3,6 +3,9 @@
 
     check.py BAIMO MAKER FOLDER make NAME...     writes the models and packs their weights
     check.py BAIMO MAKER FOLDER run NAME...      runs them, results to FOLDER/NAME.jsonl
+    check.py BAIMO MAKER FOLDER replan NAME...   plans again beside what was found before: after
+                                                 a new probe, or of models of which only config.json
+                                                 is left
     check.py BAIMO MAKER FOLDER delete NAME...   removes models and packed weights
     check.py BAIMO MAKER FOLDER table TITLE      prints all results as Markdown
 
@@ -19,6 +22,8 @@ import sys
 
 SHAPES = pathlib.Path(__file__).with_name("shapes.json")
 KINDS = ["q8_0", "q4_k"]
+# What the program takes without a model, which is not in what was found.
+PROGRAM = 4 << 20
 
 
 def place(folder, name):
@@ -59,6 +64,32 @@ def run(baimo, _maker, folder, name):
         lines.append(found.stdout)
     stem = pathlib.Path(name).stem
     (folder / f"{stem}.jsonl").write_text("".join(lines))
+
+
+def replan(baimo, _maker, folder, name):
+    file = folder / f"{pathlib.Path(name).stem}.jsonl"
+    reports = [json.loads(line) for line in file.read_text().splitlines()]
+    for report in reports:
+        context = str(report["memory"][0]["context"])
+        command = [baimo, "plan", place(folder, name), "--weights", report["weights"], "--json"]
+        planned = json.loads(subprocess.run(
+            [*command, "--context", context], env=environment(folder, name),
+            stdout=subprocess.PIPE, check=True,
+        ).stdout)
+        for entry in report["speed"]:
+            points = {point["context"]: point for point in planned["speed"]["points"]}
+            renew(entry, points[entry["context"]][f"{entry['what']}_tokens_per_second"])
+        memory = planned["memory"]
+        own, mapped = memory["own"] - PROGRAM, memory["weights_mapped"]
+        for entry, value in zip(report["memory"], (own + mapped, own, mapped)):
+            renew(entry, value)
+        print(name, report["weights"], *(cell(entry) for entry in entries(report)), flush=True)
+    file.write_text("".join(json.dumps(report) + "\n" for report in reports))
+
+
+def renew(entry, planned):
+    entry["planned"] = planned
+    entry["off"] = 100 * (planned / entry["found"] - 1) if entry["found"] else 0.0
 
 
 def delete(_baimo, _maker, folder, name):
@@ -107,7 +138,7 @@ def main():
     if stage == "table":
         return table(folder, names[0])
     for name in names:
-        {"make": make, "run": run, "delete": delete}[stage](baimo, maker, folder, name)
+        {"make": make, "run": run, "replan": replan, "delete": delete}[stage](baimo, maker, folder, name)
 
 
 main()
