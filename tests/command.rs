@@ -307,3 +307,39 @@ fn plan_needs_no_weights_and_says_what_to_change() {
         (&0.into(), &Value::Array(vec![]))
     );
 }
+
+#[test]
+fn packed_weights_are_listed_by_their_model_and_dropped_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("cache");
+    let baimo = |arguments: &[&str]| {
+        let environment =
+            [("BAIMO_CACHE", cache.as_os_str()), ("BAIMO_CACHE_LIMIT", "1G".as_ref())];
+        run::run_in(env!("CARGO_BIN_EXE_baimo"), arguments, "", &environment)
+    };
+    let model = gguf("llama");
+    let files = || json(&baimo(&["cache", "--json"]))["files"].as_array().expect("a list").clone();
+    // A budget of memory has even small weights kept.
+    let load = |weights: &str, more: &[&str]| {
+        let start = ["logits", &model, "--ids", "1", "--memory", "1G", "--weights", weights];
+        baimo(&[&start, more].concat())
+    };
+    assert!(files().is_empty());
+    for weights in ["native", "f32"] {
+        assert!(load(weights, &[]).success);
+    }
+    let found = files();
+    assert_eq!(found.len(), 2);
+    assert_eq!((&found[0]["weights"], &found[1]["weights"]), (&"f32".into(), &"native".into()));
+    assert_eq!(found[0]["model"].as_str(), std::fs::canonicalize(&model).unwrap().to_str());
+    let shown = baimo(&["cache"]).stdout;
+    assert!(shown.contains("model.gguf") && shown.contains("1.00 GiB"), "{shown}");
+    let key = found[1]["key"].as_str().expect("a key");
+    assert!(baimo(&["cache", "--drop", &key[..12]]).success);
+    assert_eq!(files(), found[..1]);
+    let refused = baimo(&["cache", "--drop", "nothing"]);
+    assert!(!refused.success && refused.stderr.contains("nothing: no packed weights"));
+    assert!(baimo(&["cache", "--drop", "model.gguf"]).success && files().is_empty());
+    let refused = load("native", &["--cache-limit", "10"]);
+    assert!(!refused.success && refused.stderr.contains("--cache-limit"), "{refused:?}");
+}

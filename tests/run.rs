@@ -1,5 +1,6 @@
 //! Runs a command and takes down what it says.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -16,9 +17,20 @@ pub struct Outcome {
 
 /// Runs a program with arguments, something to read, and no model in its environment.
 pub fn run(program: &str, arguments: &[&str], input: &str) -> Outcome {
+    run_in(program, arguments, input, &[])
+}
+
+/// Likewise, with variables in its environment.
+pub fn run_in(
+    program: &str,
+    arguments: &[&str],
+    input: &str,
+    environment: &[(&str, &OsStr)],
+) -> Outcome {
     let mut child = Command::new(program)
         .args(arguments)
         .env_remove("BAIMO_MODEL")
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,8 +1,10 @@
 //! What the command line says.
 
+mod cache;
 mod plan;
 mod serve;
 
+pub use cache::Cache;
 pub use plan::Plan;
 pub use serve::Serve;
 
@@ -46,6 +48,8 @@ pub enum Command {
     ChatTemplate(ChatTemplate),
     /// Lists the architectures that run
     List(List),
+    /// Lists the packed weights that are kept for later starts, or drops some
+    Cache(Cache),
 }
 
 /// How a model is loaded and run.
@@ -64,6 +68,10 @@ pub struct Loading {
     /// about as large as the model and may be deleted at any time; later starts map it
     #[arg(long)]
     pub no_cache: bool,
+    /// Bytes that packed weights of all models may take of the disk: those used longest ago make
+    /// room for new ones [default: BAIMO_CACHE_LIMIT, else half of what the disk has free]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub cache_limit: Option<usize>,
     /// Bytes that weights and caches may take of memory, such as 8G or 500M: experts beyond that
     /// are read from the disk as they are chosen [default: all stay in memory]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "no_cache")]

@@ -41,5 +41,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Command::Tokenize(arguments) => tokenize::run(arguments),
         Command::ChatTemplate(arguments) => conversation::run(arguments),
         Command::List(arguments) => list::run(arguments),
+        Command::Cache(arguments) => cache::run(arguments),
     }
 }

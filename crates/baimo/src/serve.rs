@@ -162,7 +162,7 @@ impl Plan {
             return Ok(session::engine(runner, limits));
         };
         let recipe = format!("{} {}", self.loading.target().name(), runner.layout());
-        let model = cache::packed_weights().key(source.checkpoint()?, &recipe)?;
+        let model = cache::packed_weights(None)?.key(source.checkpoint()?, &recipe)?;
         let spill = Spill::open(&cache::prefixes(), model.to_string(), bytes as u64)?;
         Ok(session::engine(runner, limits).with_spill(spill))
     }

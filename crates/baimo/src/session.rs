@@ -33,13 +33,15 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
     // A page is one sequence's.
     let pages = size.positions.saturating_add(lead).div_ceil(PAGE_POSITIONS);
     let pages = if size.shared { pages } else { pages.saturating_mul(size.sequences) };
+    let store = cache::packed_weights(loading.cache_limit)?;
+    let folder = store.folder().display().to_string();
     let options = Options {
         weights: loading.target(),
         cache: size.element,
         positions: pages.saturating_mul(PAGE_POSITIONS),
         sequences: size.sequences,
         threads: loading.threads.map(usize::from),
-        store: keeps(source, loading).then(cache::packed_weights),
+        store: keeps(source, loading).then_some(store),
         memory: loading.memory,
     };
     let runner = Runner::load(blueprint, source.checkpoint()?, &options, &mut |loaded| {
@@ -50,7 +52,6 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
     match runner.decoder().kept() {
         Kept::No | Kept::Found { .. } => {}
         Kept::Written { bytes, .. } => {
-            let folder = cache::packed_weights().folder().display().to_string();
             let size = human(*bytes, 1024, "B");
             eprintln!("packed weights ({size}) are kept in {folder} for the next start");
         }

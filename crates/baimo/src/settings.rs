@@ -49,6 +49,8 @@ struct Model {
     #[serde(deserialize_with = "bytes")]
     memory: Option<usize>,
     no_cache: bool,
+    #[serde(deserialize_with = "bytes")]
+    cache_limit: Option<usize>,
 }
 
 impl Settings {
@@ -139,6 +141,11 @@ impl Settings {
                 "for weights and caches: \"8G\", \"500M\"",
             ),
             ("no_cache", Some(loading.no_cache.to_string()), "packs weights anew at each start"),
+            (
+                "cache_limit",
+                loading.cache_limit.map(|bytes| text(bytes.to_string())),
+                "of disk, for the packed weights of all models: \"64G\"",
+            ),
         ];
         for (name, value, meaning) in lines {
             let line = match value {
@@ -163,6 +170,7 @@ impl Model {
         serve.loading.threads = serve.loading.threads.or(self.threads);
         serve.loading.memory = serve.loading.memory.or(self.memory);
         serve.loading.no_cache |= self.no_cache;
+        serve.loading.cache_limit = serve.loading.cache_limit.or(self.cache_limit);
     }
 }
 

@@ -48,7 +48,7 @@ pub fn run(arguments: &Show) -> Result<()> {
         Some(bytes) => writeln!(out, "weights: {} on disk", human(bytes, 1024, "B"))?,
         None => writeln!(out, "weights: none here")?,
     }
-    let kept = cache::packed_weights();
+    let kept = cache::packed_weights(None)?;
     if let Some(size) = kept.bytes().filter(|bytes| *bytes > 0) {
         let (size, folder) = (human(size, 1024, "B"), kept.folder().display());
         writeln!(out, "packed weights of all models: {size} in {folder}")?;

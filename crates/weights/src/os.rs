@@ -28,6 +28,8 @@ const MAPPED_AROUND: usize = 2 << 20;
 pub struct MappedFile {
     path: PathBuf,
     map: memmap2::Mmap,
+    /// Open for its advisory lock: see [`MappedFile::open_in_use`].
+    _locked: Option<File>,
 }
 
 impl MappedFile {
@@ -49,28 +51,52 @@ impl MappedFile {
             return Err(Report::new(path, "file", "0 bytes", "weights").hint(hint).malformed());
         }
         let file = File::open(path).map_err(failed("open"))?;
+        MappedFile::map(path, &file)
+    }
+
+    fn map(path: &Path, file: &File) -> Result<MappedFile, Error> {
+        let failed = |source| Error::Io { file: path.to_path_buf(), action: "map", source };
         // SAFETY: the map is read-only and private to this value, and every slice lent from it
         // borrows this value. What remains is that the bytes may change under us if another
         // process writes to the file: parsers therefore check the bytes they read and keep the
         // checked values, never trusting a second read, and tensor bytes are plain numbers for
         // which every bit pattern is valid.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed("map"))?;
+        let map = unsafe { memmap2::Mmap::map(file) }.map_err(failed)?;
         // Tensors are read front to back once: the system may read far ahead. Advice that is
         // refused costs nothing but speed.
         #[cfg(unix)]
         let _refused = map.advise(memmap2::Advice::Sequential);
-        Ok(MappedFile { path: path.to_path_buf(), map })
+        Ok(MappedFile { path: path.to_path_buf(), map, _locked: None })
     }
 
-    /// Maps the file at `path`, of which any part may be wanted next.
+    /// Maps the file at `path`, of which any part may be wanted next. As long as this value lives,
+    /// the file has a shared advisory lock, where its file system knows such: it is in use.
     ///
     /// # Errors
     /// As [`MappedFile::open`].
-    pub fn open_at_random(path: &Path) -> Result<MappedFile, Error> {
-        let file = MappedFile::open(path)?;
+    pub fn open_in_use(path: &Path) -> Result<MappedFile, Error> {
+        let mapped = MappedFile::open(path)?;
+        let failed = |source| Error::Io { file: path.to_path_buf(), action: "open", source };
+        let file = File::open(path).map_err(failed)?;
+        // Whoever has it alone is removing it, or has just put it there: either is brief. What was
+        // removed stays mapped.
+        let _unknown = file.lock_shared();
+        Ok(mapped.in_use(file))
+    }
+
+    /// Maps the file that was just written at `path` by way of `file`, whose lock, of whichever
+    /// kind, it keeps; of it any part may be wanted next.
+    ///
+    /// # Errors
+    /// If it cannot be mapped.
+    pub fn of_written(path: &Path, file: File) -> Result<MappedFile, Error> {
+        Ok(MappedFile::map(path, &file)?.in_use(file))
+    }
+
+    fn in_use(self, file: File) -> MappedFile {
         #[cfg(unix)]
-        let _refused = file.map.advise(memmap2::Advice::Normal);
-        Ok(file)
+        let _refused = self.map.advise(memmap2::Advice::Normal);
+        MappedFile { _locked: Some(file), ..self }
     }
 
     /// Asks the system to read `range`, without waiting for it.

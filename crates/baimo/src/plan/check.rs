@@ -52,6 +52,7 @@ fn check(arguments: &Plan, source: &Source, host: &Host, target: Target) -> Resu
         weights: Some(target),
         threads: arguments.threads,
         no_cache: !question.mapped,
+        cache_limit: None,
         memory: None,
     };
     let mut runner = session::load(source, &loading, size)?;

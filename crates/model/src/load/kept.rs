@@ -10,7 +10,7 @@ use crate::rope::Rotations;
 use crate::runner::Options;
 use baimo_blueprint::Blueprint;
 use baimo_kernels::Kernels;
-use baimo_weights::store::{Keeping, Key, PackedFile};
+use baimo_weights::store::{Keeping, Key, Origin, PackedFile};
 use baimo_weights::{Checkpoint, Claims, Error, Report, Store, Target};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -152,7 +152,11 @@ impl<'a> Load<'a> {
     ) -> Result<(PackedFile, Keeping), Failure> {
         // As they are stored: what `weights` makes of them is seldom larger.
         let bytes = self.checkpoint.tensors().map(|tensor| tensor.range.len()).sum();
-        let mut writer = store.begin(key, bytes).map_err(Failure::Store)?;
+        let path = self.checkpoint.path();
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let model = path.to_string_lossy().into_owned();
+        let origin = Origin { model, weights: self.target.name().to_owned() };
+        let mut writer = store.begin(key, &origin, bytes).map_err(Failure::Store)?;
         // This decoder has no rows; the one that runs comes from the file.
         match self.run(self.made(Place::File(&mut writer)), progress) {
             Ok(_) => writer.finish().map_err(Failure::Store),

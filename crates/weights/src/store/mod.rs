@@ -7,23 +7,30 @@
 //! is trusted but the numbers themselves: a file that is cut off, foreign or damaged in its table
 //! is as good as none. Its name is `<key>.packed`; `<key>.<process>.part` is one being written.
 //!
+//! All files together stay within a limit: those that no start opened for longest make room for a
+//! new one. A file in use has a shared lock, and none is removed that has one, as that would free
+//! nothing; were one removed all the same, its mapped bytes outlive its name.
+//!
 //! To hash a checkpoint is to read all of it, so its hash is remembered, in `known`, beside its
 //! path, length, time of change and number in its file system. What that trusts: whoever changes a
 //! file leaves a trace in one of them.
 
 mod content;
 mod read;
+mod room;
 mod write;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
-use crate::error::{Error, Report};
-use crate::os;
+use crate::error::Error;
 
 pub use read::{PackedFile, PackedReader, Pages};
+pub use room::KeptFile;
 pub use write::{Keeping, PackedWriter};
 
 /// The first bytes of a file.
@@ -40,6 +47,31 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    /// Bytes that its files may have, where somebody said so.
+    limit: Option<u64>,
+}
+
+/// What a file of packed weights was made of, for people to read.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// Where the checkpoint lay.
+    pub model: String,
+    /// What weights became.
+    pub weights: String,
+}
+
+/// So many characters of an origin fit into a head, however they are written in JSON.
+const ORIGIN_CHARACTERS_MAX: usize = 250;
+
+impl Origin {
+    /// With the ends of what is longer than a head has room for.
+    fn shortened(&self) -> Origin {
+        let end = |text: &str| {
+            let count = text.chars().count();
+            text.chars().skip(count.saturating_sub(ORIGIN_CHARACTERS_MAX)).collect()
+        };
+        Origin { model: end(&self.model), weights: end(&self.weights) }
+    }
 }
 
 /// What decides the bytes of a packed file: the checkpoint's, what is made of them, and how.
@@ -64,6 +96,8 @@ struct Head {
     table_bytes: usize,
     /// Of the table's bytes.
     table_hash: String,
+    #[serde(default)]
+    origin: Origin,
 }
 
 /// A tensor of the file.
@@ -92,7 +126,12 @@ pub(crate) struct Scales {
 impl Store {
     /// The packed weights in `folder`, which need not be there yet.
     pub fn new(folder: PathBuf) -> Store {
-        Store { folder }
+        Store { folder, limit: None }
+    }
+
+    /// With so many bytes as the most that its files may have together.
+    pub fn limited(self, limit: Option<u64>) -> Store {
+        Store { limit, ..self }
     }
 
     /// The key of what `recipe` makes of a checkpoint. Reads all of a checkpoint that it does not
@@ -112,32 +151,30 @@ impl Store {
         Ok(Key(hasher.finalize().to_hex()[..32].to_owned()))
     }
 
-    /// Opens the file of that key; `None` where there is none or it is not sound.
+    /// Opens the file of that key, which counts as used from then on; `None` where there is none or
+    /// it is not sound.
     pub fn open(&self, key: &Key) -> Option<PackedFile> {
-        PackedFile::open(&self.path(key), key).ok()
+        let file = PackedFile::open(&self.path(key), key).ok()?;
+        // Times of reading are not kept everywhere. Whoever may not change the file may use it.
+        let _refused = File::open(file.path()).and_then(|f| f.set_modified(SystemTime::now()));
+        Some(file)
     }
 
     /// Begins the file of that key, which will have about `bytes`. Files that no version but an
-    /// older one made are deleted, and what writers that died left.
+    /// older one made are deleted, what writers that died left, and, where the limit or the disk
+    /// asks for it, those that were not used for longest.
     ///
     /// # Errors
-    /// If the folder cannot be made or written to, or less than as much again would stay free on
-    /// the disk: a cache should not take the last of it.
-    pub fn begin(&self, key: &Key, bytes: usize) -> Result<PackedWriter, Error> {
+    /// If the folder cannot be made or written to, or has no room for so many bytes.
+    pub fn begin(&self, key: &Key, origin: &Origin, bytes: usize) -> Result<PackedWriter, Error> {
         std::fs::create_dir_all(&self.folder).map_err(|source| Error::Io {
             file: self.folder.clone(),
             action: "make",
             source,
         })?;
         write::tidy(&self.folder);
-        let wanted = (bytes as u64).saturating_mul(2);
-        if let Some(free) = os::free_bytes(&self.folder).filter(|free| *free < wanted) {
-            let found = format!("{free} bytes");
-            let wanted = format!("{wanted}: the packed weights and as much to spare");
-            let report = Report::new(&self.folder, "free on the disk", found, wanted);
-            return Err(report.hint("delete files there that you do not need").mismatch());
-        }
-        PackedWriter::create(&self.path(key), key)
+        self.make_room(bytes as u64)?;
+        PackedWriter::create(&self.path(key), key, origin)
     }
 
     /// Where the file of that key lies, if it was written.

@@ -24,8 +24,12 @@ pub struct PackedFile {
 impl PackedFile {
     /// Opens the file at `path`, which must be of that key.
     pub(super) fn open(path: &Path, key: &Key) -> Result<PackedFile, Error> {
-        let map = MappedFile::open_at_random(path)?;
-        let bytes = map.bytes();
+        PackedFile::of(MappedFile::open_in_use(path)?, key)
+    }
+
+    /// The file that is mapped, which must be of that key.
+    pub(super) fn of(map: MappedFile, key: &Key) -> Result<PackedFile, Error> {
+        let (path, bytes) = (map.path(), map.bytes());
         let damaged = |subject: &str, found: &str| {
             Report::new(path, subject, found, "packed weights of this model").malformed()
         };
@@ -180,14 +184,17 @@ fn head(bytes: &[u8]) -> Option<Head> {
     serde_json::from_slice(&text[..end]).ok()
 }
 
+/// The head of the file at `path`, whatever its version.
+pub(super) fn head_of(path: &Path) -> Option<Head> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(HEAD_BYTES as u64).read_to_end(&mut bytes).ok()?;
+    head(&bytes)
+}
+
 /// Whether an older version wrote the file: a newer one's, and what is no such file, is left alone.
 pub(super) fn is_older(path: &Path) -> bool {
-    let mut bytes = Vec::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut bytes))
-        .is_ok();
     let now = (VERSION, matmul::LAYOUT_VERSION);
-    read && head(&bytes).is_some_and(|head| (head.version, head.layout) < now)
+    head_of(path).is_some_and(|head| (head.version, head.layout) < now)
 }
 
 /// Whether its bytes and scales lie between head and table and are as many as its shape says.

@@ -10,8 +10,9 @@ use baimo_kernels::format::Format;
 use baimo_kernels::matmul::BlockScales;
 
 use super::read::{self, PackedFile};
-use super::{ALIGNMENT, Entry, HEAD_BYTES, Head, Key, MAGIC, Scales, VERSION};
+use super::{ALIGNMENT, Entry, HEAD_BYTES, Head, Key, MAGIC, Origin, Scales, VERSION};
 use crate::error::Error;
+use crate::os::MappedFile;
 
 /// A file of packed weights that are still coming, one tensor after the other.
 pub struct PackedWriter {
@@ -21,6 +22,7 @@ pub struct PackedWriter {
     /// Where it will lie.
     place: PathBuf,
     key: Key,
+    origin: Origin,
     end: usize,
     entries: Vec<Entry>,
     broken: bool,
@@ -29,7 +31,7 @@ pub struct PackedWriter {
 }
 
 impl PackedWriter {
-    pub(super) fn create(place: &Path, key: &Key) -> Result<PackedWriter, Error> {
+    pub(super) fn create(place: &Path, key: &Key, origin: &Origin) -> Result<PackedWriter, Error> {
         // Two loads of one process write two files.
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -43,15 +45,14 @@ impl PackedWriter {
         // Held until this process ends, whatever its end: an unlocked one is nobody's.
         file.try_lock().map_err(std::io::Error::from).map_err(failed("lock"))?;
         file.seek(SeekFrom::Start(HEAD_BYTES as u64)).map_err(failed("write"))?;
-        let (place, key) = (place.to_path_buf(), key.clone());
-        let entries = Vec::new();
         Ok(PackedWriter {
             file,
             part,
-            place,
-            key,
+            place: place.to_path_buf(),
+            key: key.clone(),
+            origin: origin.shortened(),
             end: HEAD_BYTES,
-            entries,
+            entries: Vec::new(),
             broken: false,
             whole: false,
         })
@@ -125,14 +126,17 @@ impl PackedWriter {
             table,
             table_bytes: entries.len(),
             table_hash: blake3::hash(&entries).to_hex().to_string(),
+            origin: self.origin.clone(),
         };
         let mut bytes = MAGIC.to_vec();
         serde_json::to_writer(&mut bytes, &head).expect("plain data");
         self.file.seek(SeekFrom::Start(0)).map_err(self.failed())?;
         self.put(&bytes)?;
-        let opened = PackedFile::open(&self.part, &self.key)?;
+        let [mapped, file] = [self.file.try_clone(), self.file.try_clone()];
+        let mapped = MappedFile::of_written(&self.part, mapped.map_err(self.failed())?)?;
+        let opened = PackedFile::of(mapped, &self.key)?;
+        let file = file.map_err(self.failed())?;
         self.whole = true;
-        let file = self.file.try_clone().map_err(self.failed())?;
         let (part, place) = (self.part.clone(), self.place.clone());
         let keep = move || {
             let kept = keep(&file, &part, &place);
@@ -213,7 +217,7 @@ impl Drop for Keeping {
 }
 
 /// First the bytes are on the disk, then they have their name: a file of that name is whole even if
-/// the power fails.
+/// the power fails. From then on others may use it too.
 fn keep(file: &File, part: &Path, place: &Path) -> std::io::Result<()> {
     file.sync_all()?;
     std::fs::rename(part, place)?;
@@ -221,6 +225,9 @@ fn keep(file: &File, part: &Path, place: &Path) -> std::io::Result<()> {
     if let Some(folder) = place.parent() {
         File::open(folder)?.sync_all()?;
     }
+    file.unlock()?;
+    // Whoever has it alone now only looks whether it is in use.
+    let _unknown = file.lock_shared();
     Ok(())
 }
 
