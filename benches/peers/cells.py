@@ -46,6 +46,7 @@ CELLS = [
     Cell("start", "dense-q8_0", ("llama.cpp",), rounds=5),
     Cell("growth", "dense-q8_0", (), rounds=1),
     Cell("growth", "hybrid-q8_0", (), rounds=1),
+    Cell("growth", "lightning-bf16", (), rounds=1),
     Cell("long", "hybrid-q8_0", (), rounds=3),
     Cell("budget", "moe-q8_0", (), rounds=1),
 ]
@@ -128,5 +129,11 @@ KINDS = {
 }
 
 
+def model(cell, folder):
+    """The folder of that name, as lightning.py writes one, else a GGUF file."""
+    named = folder / cell.file
+    return named if named.is_dir() else folder / f"{cell.file}.gguf"
+
+
 def measure(cell, engine, folder):
-    return KINDS[cell.kind](engine, folder / f"{cell.file}.gguf")
+    return KINDS[cell.kind](engine, model(cell, folder))

@@ -2,6 +2,7 @@
 """Measures baimo beside other engines on the same files, alternately, in one sitting.
 
     python benches/peers/shapes.py FOLDER
+    python benches/peers/lightning.py FOLDER
     python benches/peers/compare.py FOLDER --baimo PATH --results FILE.jsonl \\
         --llama FOLDER_OF_LLAMA_BENCH --ik FOLDER_OF_IK --mistral PYTHON --candle PROGRAM
     python benches/peers/report.py FILE.jsonl --readme README.md --plot benches/peers/speed.svg
@@ -44,10 +45,11 @@ class Run:
             words = self.options.only
             if words and not any(word in cell.key for word in words):
                 continue
-            if (self.options.folder / f"{cell.file}.gguf").exists():
+            path = cells.model(cell, self.options.folder)
+            if path.exists():
                 yield cell
             else:
-                print(f"{cell.key}: no file {cell.file}.gguf", file=sys.stderr)
+                print(f"{cell.key}: no file {path.name}", file=sys.stderr)
 
     def all(self):
         chosen = list(self.chosen())

@@ -126,10 +126,14 @@ def figures():
         yield Figure(title, "busy/dense-q8_0", kept(metric), must, aim, llama)
     yield from models()
     yield from others()
-    for file, words, must, aim in (("dense", "dense", 0.4, 0.55), ("hybrid", "hybrid", 0.8, 0.95)):
+    shapes = (
+        ("dense-q8_0", "dense", 0.4, 0.55),
+        ("hybrid-q8_0", "hybrid", 0.8, 0.95),
+        ("lightning-bf16", "lightning hybrid, bf16", 0.8, 0.95),
+    )
+    for file, words, must, aim in shapes:
         title = f"prefill {FAR} of prefill {PROMPT}, {words}"
-        grown = share(f"pp{FAR}", PP)
-        yield Figure(title, f"growth/{file}-q8_0", grown, must, aim)
+        yield Figure(title, f"growth/{file}", share(f"pp{FAR}", PP), must, aim)
     title = f"hybrid at depth {LONG}: extra ms a token, over reading its keys and values"
     yield Figure(title, "long/hybrid-q8_0", far, 1.4, 1.15, less=True)
     title = "a third of the memory of a MoE model: tokens equal"
