@@ -3,8 +3,8 @@
 
 use baimo_blueprint::State;
 use baimo_engine::{
-    Engine, EventKind, Limits, Options, PAGE_POSITIONS, Request, RequestId, Runner, Sampling,
-    Spill, Stats, Usage,
+    Engine, EventKind, KvElement, Limits, Options, PAGE_POSITIONS, Request, RequestId, Runner,
+    Sampling, Spill, Stats, Usage,
 };
 use baimo_tests::model::{self, Outcome};
 use baimo_weights::Target;
@@ -43,6 +43,15 @@ const CASES: [&str; 27] = [
     "baichuan2_7b_odd",
 ];
 
+/// Cases that keep rows of each kind, which are tried in 8 bits too.
+const IN_8_BITS: [&str; 4] = ["mimo_v2_flash", "deepseek_v2", "deepseek_v32", "minicpm4_sparse"];
+
+/// Cases with how their rows are stored.
+fn stored(cases: &[&'static str]) -> Vec<(&'static str, KvElement)> {
+    let floats = cases.iter().map(|case| (*case, KvElement::F32));
+    floats.chain(IN_8_BITS.map(|case| (case, KvElement::Q8))).collect()
+}
+
 /// Schedules of each case.
 const SCHEDULES: u64 = 3;
 
@@ -66,9 +75,9 @@ impl Dice {
     }
 }
 
-fn load(case: &str) -> Runner {
+fn load(case: &str, cache: KvElement) -> Runner {
     let positions = PAGES * PAGE_POSITIONS;
-    model::load_with(case, &Options { positions, ..model::options(Target::F32) })
+    model::load_with(case, &Options { positions, cache, ..model::options(Target::F32) })
 }
 
 /// Requests of which some begin alike, some are the same, and some go on where others end.
@@ -186,8 +195,9 @@ fn in_company(
 fn the_same_answer_alone_in_company_after_a_pause_and_with_reuse() {
     let first: u64 = std::env::var("BAIMO_SEED").map_or(1, |seed| seed.parse().expect("a number"));
     let (mut hits, mut preemptions) = (BTreeMap::new(), 0);
-    for case in CASES {
-        let mut runner = load(case);
+    for (case, element) in stored(&CASES) {
+        let mut runner = load(case, element);
+        let case = format!("{case} in {element:?}");
         let vocab = runner.decoder().blueprint().vocab.min(128);
         // Without a mark in it, all of a prompt is read at once, so nothing of another serves it.
         let must_hit = runner.decoder().blueprint().prefix.is_none();
@@ -203,10 +213,10 @@ fn the_same_answer_alone_in_company_after_a_pause_and_with_reuse() {
                 runner = back;
                 preemptions += stats.preemptions;
                 assert!(reuse || stats.prefix_hit == 0, "{what}");
-                *hits.entry(case).or_insert(0) += stats.prefix_hit;
+                *hits.entry(case.clone()).or_insert(0) += stats.prefix_hit;
             }
         }
-        assert!(!must_hit || hits[case] > 0, "{case}: nothing was used again");
+        assert!(!must_hit || hits[&case] > 0, "{case}: nothing was used again");
     }
     println!("{preemptions} pauses; tokens not computed: {hits:?}");
     assert!(preemptions > 100, "{preemptions} pauses");
@@ -216,7 +226,7 @@ fn the_same_answer_alone_in_company_after_a_pause_and_with_reuse() {
 fn the_cases_have_every_kind_of_state() {
     let mut kinds = [false; 6];
     for case in CASES {
-        let runner = load(case);
+        let runner = load(case, KvElement::F32);
         let blueprint = runner.decoder().blueprint();
         for state in blueprint.states().into_iter().flatten() {
             let kind = match state {
@@ -272,10 +282,10 @@ fn engine(runner: Runner) -> Engine<Runner> {
 
 #[test]
 fn a_second_turn_computes_what_is_new_also_after_a_restart() {
-    for case in KINDS {
+    for (case, element) in stored(&KINDS) {
         let folder = tempfile::tempdir().expect("a folder");
         let start = || {
-            let runner = load(case);
+            let runner = load(case, element);
             let spill = Spill::open(folder.path(), runner.layout(), 1 << 30).expect("a folder");
             engine(runner).with_spill(spill)
         };
@@ -287,10 +297,14 @@ fn a_second_turn_computes_what_is_new_also_after_a_restart() {
         before.flush();
         let second = [first, answer, dice.tokens(30, 100)].concat();
         let whole = (5 * PAGE_POSITIONS + 10 + 80) / PAGE_POSITIONS * PAGE_POSITIONS;
-        let (expected, _) = ask(&mut engine(load(case)), &second, 20);
+        let (expected, _) = ask(&mut engine(load(case, element)), &second, 20);
         for (mut engine, when) in [(before, "in memory"), (start(), "after a restart")] {
             let (answer, usage) = ask(&mut engine, &second, 20);
-            assert_eq!((&answer, usage.cached_tokens), (&expected, whole), "{case} {when}");
+            assert_eq!(
+                (&answer, usage.cached_tokens),
+                (&expected, whole),
+                "{case} in {element:?} {when}"
+            );
         }
     }
 }

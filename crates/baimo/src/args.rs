@@ -110,7 +110,7 @@ pub struct Run {
     /// Positions of a chat, prompt and answers together [default: the model's, at most 8192]
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     pub context: Option<usize>,
-    /// Numbers of cached keys and values: f16 or f32
+    /// Numbers of cached keys and values: f16, f32, or q8, which takes little more than half of f16
     #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
     pub kv: KvElement,
     /// Text that ends the answer (may be repeated)
@@ -178,7 +178,7 @@ pub struct Logits {
     /// Ids computed at once
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = parse_positive)]
     pub chunk: usize,
-    /// Numbers of cached keys and values: f16 or f32
+    /// Numbers of cached keys and values: f16, f32, or q8, which takes little more than half of f16
     #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_kv)]
     pub kv: KvElement,
     /// How the model is loaded and run
@@ -212,7 +212,7 @@ pub struct Bench {
     /// Repetitions of each test
     #[arg(short, long, default_value_t = 5, value_name = "N", value_parser = parse_positive)]
     pub repetitions: usize,
-    /// Numbers of cached keys and values: f16 or f32
+    /// Numbers of cached keys and values: f16, f32, or q8, which takes little more than half of f16
     #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
     pub kv: KvElement,
     /// How the model is loaded and run
@@ -286,7 +286,8 @@ pub(crate) fn parse_kv(text: &str) -> Result<KvElement, String> {
     match text {
         "f16" => Ok(KvElement::F16),
         "f32" => Ok(KvElement::F32),
-        other => Err(format!("found `{other}`, wanted f16 or f32")),
+        "q8" => Ok(KvElement::Q8),
+        other => Err(format!("found `{other}`, wanted f16, f32 or q8")),
     }
 }
 

@@ -114,6 +114,7 @@ impl Settings {
         let kv = kv.map(|kv| match kv {
             KvElement::F16 => "f16",
             KvElement::F32 => "f32",
+            KvElement::Q8 => "q8",
         });
         let lines = [
             ("context", context.map(|n| n.to_string()), "positions of a conversation"),
@@ -128,7 +129,7 @@ impl Settings {
                 chat_template.as_ref().map(|path| text(path.display().to_string())),
                 "a file, in Jinja, in place of the model's own",
             ),
-            ("kv", kv.map(|kv| text(kv.to_owned())), "numbers of the cache: f16 or f32"),
+            ("kv", kv.map(|kv| text(kv.to_owned())), "numbers of the cache: f16, f32 or q8"),
             (
                 "weights",
                 loading.weights.map(|target| text(target.name().to_owned())),
@@ -273,7 +274,7 @@ mod tests {
             ("[server]\nprot = 1", "line 2", "`prot`"),
             ("[server]\n\nport = 70000", "line 3", "port"),
             ("[[server.keys]]\nname = \"a\"\nhash = \"secret\"", "line 3", "--hash-key"),
-            ("[model]\nkv = \"f8\"", "line 2", "f16 or f32"),
+            ("[model]\nkv = \"f8\"", "line 2", "f16, f32 or q8"),
             ("[server]\nreasoning_field = \"x\"", "line 2", "reasoning_content"),
         ];
         for (file, line, word) in faults {

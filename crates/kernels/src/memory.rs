@@ -54,6 +54,12 @@ impl Zero for u8 {
     }
 }
 
+impl Zero for i8 {
+    fn zeros(len: usize) -> Vec<i8> {
+        vec![0; len]
+    }
+}
+
 impl Zero for u16 {
     fn zeros(len: usize) -> Vec<u16> {
         vec![0; len]
@@ -97,6 +103,18 @@ pub(crate) trait Stored: Copy {
     fn bytes(self) -> Self::Bytes;
 
     fn of(bytes: Self::Bytes) -> Self;
+}
+
+impl Stored for i8 {
+    type Bytes = [u8; 1];
+
+    fn bytes(self) -> [u8; 1] {
+        self.to_le_bytes()
+    }
+
+    fn of(bytes: [u8; 1]) -> i8 {
+        i8::from_le_bytes(bytes)
+    }
 }
 
 impl Stored for u16 {

@@ -22,7 +22,7 @@ pub struct Plan {
     /// What weights become while loading, as in `run` [default: native]
     #[arg(long, value_name = "TYPE", value_parser = parse_target)]
     pub weights: Option<Target>,
-    /// Numbers of cached keys and values: f16 or f32
+    /// Numbers of cached keys and values: f16, f32, or q8, which takes little more than half of f16
     #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
     pub kv: KvElement,
     /// Threads that compute [default: one for each processor]

@@ -39,7 +39,8 @@ pub struct Serve {
     /// The chat template, in Jinja, of a model that comes without one or with a bad one
     #[arg(long, value_name = "FILE")]
     pub chat_template: Option<PathBuf>,
-    /// Numbers of cached keys and values: f16 or f32 [default: f16]
+    /// Numbers of cached keys and values: f16, f32, or q8, which takes little more than half of f16
+    /// [default: f16]
     #[arg(long, value_name = "TYPE", value_parser = parse_kv)]
     pub kv: Option<KvElement>,
     /// A key that clients must show (may be repeated); BAIMO_API_KEY is another. Those of the file

@@ -39,6 +39,10 @@ fn advice(question: &Question, memory: &Memory, available: usize) -> Vec<String>
         let smaller = Memory::of(&Question { element: KvElement::F16, ..*question });
         found.push(told("keep keys and values in half precision: `--kv f16`", &smaller, available));
     }
+    if question.element != KvElement::Q8 {
+        let smaller = Memory::of(&Question { element: KvElement::Q8, ..*question });
+        found.push(told("keep keys and values in 8 bits: `--kv q8`", &smaller, available));
+    }
     found.extend(shorter(question, memory, available));
     if question.users > 1 {
         let alone = Memory::of(&Question { users: 1, ..*question });

@@ -48,6 +48,8 @@ pub struct Attention {
     pub few_f16: Vec<Cost>,
     /// Likewise in single precision.
     pub few_f32: Vec<Cost>,
+    /// Likewise in 8 bits.
+    pub few_q8: Vec<Cost>,
     /// For each pair of a row and a position, where rows are many.
     pub pair: f64,
     /// For each pair and each number of its key and value.

@@ -183,6 +183,7 @@ impl Machine {
         match shape.element {
             KvElement::F16 => &self.attention.few_f16,
             KvElement::F32 => &self.attention.few_f32,
+            KvElement::Q8 => &self.attention.few_q8,
         }
     }
 

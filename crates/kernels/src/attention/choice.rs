@@ -1,9 +1,9 @@
 //! Which positions a row attends to, where it does not attend to all: the best by a cheap score
 //! (the lightning indexer of DeepSeek-V3.2, arXiv:2512.02556, section 2.1).
 
-use super::element::KvNumber;
+use super::element::{Cached, KvNumber};
 use super::few::dots;
-use super::store::{KvLayout, Numbers, PAGE, head_start};
+use super::store::{KvLayout, Numbers, PAGE, head_of};
 use super::task::tile_rows;
 use super::{AttentionSpan, KvStore};
 use crate::Kernels;
@@ -159,9 +159,11 @@ pub fn choose(
             return mark(words, 0..position + 1);
         }
         let row = Row { how, layout, row, position, pages, words };
+        let scales = &store.scales;
         match &store.numbers {
-            Numbers::F16(numbers) => on_wide(kernels.isa, row.with(numbers)),
-            Numbers::F32(numbers) => on_wide(kernels.isa, row.with(numbers)),
+            Numbers::F16(numbers) => on_wide(kernels.isa, row.with(Cached { numbers, scales })),
+            Numbers::F32(numbers) => on_wide(kernels.isa, row.with(Cached { numbers, scales })),
+            Numbers::Q8(numbers) => on_wide(kernels.isa, row.with(Cached { numbers, scales })),
         }
     });
     choice
@@ -179,14 +181,14 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn with<E>(self, numbers: &'a [E]) -> RowOf<'a, E> {
-        RowOf { row: self, numbers }
+    fn with<E>(self, stored: Cached<'a, E>) -> RowOf<'a, E> {
+        RowOf { row: self, stored }
     }
 }
 
 struct RowOf<'a, E> {
     row: Row<'a>,
-    numbers: &'a [E],
+    stored: Cached<'a, E>,
 }
 
 impl<E: KvNumber> Operation<WIDE> for RowOf<'_, E> {
@@ -201,9 +203,8 @@ impl<E: KvNumber> Operation<WIDE> for RowOf<'_, E> {
         let mut scores = vec![0.0; words.len() * PAGE];
         let mut floats = Vec::new();
         for (page, scores) in scores.as_chunks_mut::<PAGE>().0.iter_mut().enumerate() {
-            let start = head_start(layout, pages[page] as usize, 0);
-            let keys = &self.numbers[start..][..layout.keys_len()];
-            let keys = E::floats(lanes, keys, &mut floats);
+            let keys = head_of(layout, self.stored, pages[page] as usize, 0);
+            let keys = E::floats(lanes, layout, keys, &mut floats);
             lanes.call(AddPage { q: &packed, dim, weights, keys, scores });
         }
         for position in best(&scores[..=position], how.active) {
@@ -260,7 +261,7 @@ impl AddPage<'_> {
     #[inline(always)]
     fn add<L: Lanes<WIDE>, const R: usize>(&mut self, lanes: L, q: &[f32], weights: &[f32]) {
         let mut shares = [[0.0; PAGE]; R];
-        dots(lanes, q.as_chunks::<R>().0, self.keys, &mut shares);
+        dots(lanes, q.as_chunks::<R>().0, Cached::of_floats(self.keys), &mut shares);
         let zero = lanes.splat(0.0);
         for (share, &weight) in shares.iter().zip(weights) {
             let weight = lanes.splat(weight);

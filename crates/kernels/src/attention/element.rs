@@ -1,39 +1,97 @@
 //! The numbers a page is made of.
 
+use super::store::{KvLayout, PAGE, PANEL};
 use crate::lanes::{Lanes, WIDE};
 
-/// How a cached number is stored.
+/// How a cached number is stored: by itself, or as what the scale of its block is multiplied with.
+/// A block is up to 32 dimensions of one key or value.
 pub(super) trait KvNumber: Copy + Send + Sync {
-    /// The numbers as floats, converted to `scratch` where they are not.
+    /// The numbers of a head as floats, in the places they have there; converted to `scratch`
+    /// where they are stored as something else.
     fn floats<'a, L: Lanes<WIDE>>(
         lanes: L,
-        numbers: &'a [Self],
+        layout: &KvLayout,
+        head: Cached<'a, Self>,
         scratch: &'a mut Vec<f32>,
     ) -> &'a [f32];
-    /// Reads sixteen, exactly.
-    fn load<L: Lanes<WIDE>>(lanes: L, from: &[Self; WIDE]) -> L::Vector;
-    /// The sixteen nearest, with the largest finite one in place of finite ones beyond it.
-    fn narrow<L: Lanes<WIDE>>(lanes: L, vector: L::Vector) -> [Self; WIDE];
+    /// The scales of sixteen blocks from the one at `at` on. Numbers that are stored by themselves
+    /// have none: `scales` is empty, and what comes back is not looked at.
+    #[inline(always)]
+    fn scales<L: Lanes<WIDE>>(lanes: L, _scales: &[u16], _at: usize) -> L::Vector {
+        lanes.splat(1.0)
+    }
+    /// The same of the block at `at` alone, in all lanes.
+    #[inline(always)]
+    fn scale<L: Lanes<WIDE>>(lanes: L, _scales: &[u16], _at: usize) -> L::Vector {
+        lanes.splat(1.0)
+    }
+    /// The same of all blocks of a panel, the `index`-th of values.
+    #[inline(always)]
+    fn panel_scales<L: Lanes<WIDE>>(_lanes: L, _scales: &[u16], _index: usize) -> [f32; PAGE] {
+        [1.0; PAGE]
+    }
+    /// Reads sixteen of blocks with these scales, exactly.
+    fn load<L: Lanes<WIDE>>(lanes: L, from: &[Self; WIDE], scales: L::Vector) -> L::Vector;
+    /// A block as it is stored, and its scale; after its end anything.
+    fn narrow<L: Lanes<WIDE>>(lanes: L, block: &[f32]) -> ([Self; PANEL], u16);
+}
+
+/// Cached numbers and their scales: of all pages, of a head in one of them, of its keys or values.
+#[derive(Clone, Copy)]
+pub(super) struct Cached<'a, E> {
+    pub numbers: &'a [E],
+    /// In half precision, by their bits: of a head's keys `[PAGE / 32][k_dim / 32][32 positions]`,
+    /// of its values `[panels][PAGE]`. Empty where numbers are stored by themselves.
+    pub scales: &'a [u16],
+}
+
+impl<'a> Cached<'a, f32> {
+    /// Floats need no scales.
+    #[inline(always)]
+    pub fn of_floats(numbers: &'a [f32]) -> Cached<'a, f32> {
+        Cached { numbers, scales: &[] }
+    }
+}
+
+impl<'a, E> Cached<'a, E> {
+    /// The keys of a head, and the values.
+    #[inline(always)]
+    pub fn split(self, layout: &KvLayout) -> [Cached<'a, E>; 2] {
+        let (keys, values) = self.numbers.split_at(layout.keys_len());
+        let (of_keys, of_values) =
+            self.scales.split_at(layout.key_scales_len().min(self.scales.len()));
+        [Cached { numbers: keys, scales: of_keys }, Cached { numbers: values, scales: of_values }]
+    }
+}
+
+/// Sixteen numbers at a time, the first and the second half of a block.
+#[inline(always)]
+pub(super) fn halves<L: Lanes<WIDE>>(lanes: L, block: &[f32]) -> [L::Vector; 2] {
+    let (first, second) = block.split_at(WIDE.min(block.len()));
+    [lanes.load_padded(first, 0.0), lanes.load_padded(second, 0.0)]
 }
 
 impl KvNumber for f32 {
     #[inline(always)]
     fn floats<'a, L: Lanes<WIDE>>(
         _lanes: L,
-        numbers: &'a [f32],
+        _layout: &KvLayout,
+        head: Cached<'a, f32>,
         _scratch: &'a mut Vec<f32>,
     ) -> &'a [f32] {
-        numbers
+        head.numbers
     }
 
     #[inline(always)]
-    fn load<L: Lanes<WIDE>>(lanes: L, from: &[f32; WIDE]) -> L::Vector {
+    fn load<L: Lanes<WIDE>>(lanes: L, from: &[f32; WIDE], _scales: L::Vector) -> L::Vector {
         lanes.load(from)
     }
 
     #[inline(always)]
-    fn narrow<L: Lanes<WIDE>>(lanes: L, vector: L::Vector) -> [f32; WIDE] {
-        lanes.to_array(vector)
+    fn narrow<L: Lanes<WIDE>>(_lanes: L, block: &[f32]) -> ([f32; PANEL], u16) {
+        let mut numbers = [0.0; PANEL];
+        numbers[..block.len()].copy_from_slice(block);
+        (numbers, 0)
     }
 }
 
@@ -42,30 +100,43 @@ impl KvNumber for u16 {
     #[inline(always)]
     fn floats<'a, L: Lanes<WIDE>>(
         lanes: L,
-        numbers: &'a [u16],
+        _layout: &KvLayout,
+        head: Cached<'a, u16>,
         scratch: &'a mut Vec<f32>,
     ) -> &'a [f32] {
-        if scratch.len() < numbers.len() {
-            scratch.resize(numbers.len(), 0.0);
-        }
-        let scratch = &mut scratch[..numbers.len()];
-        let parts = numbers.as_chunks::<WIDE>().0.iter().zip(scratch.as_chunks_mut::<WIDE>().0);
-        for (from, to) in parts {
+        let scratch = room(scratch, head.numbers.len());
+        let numbers = head.numbers.as_chunks::<WIDE>().0;
+        for (from, to) in numbers.iter().zip(scratch.as_chunks_mut::<WIDE>().0) {
             lanes.store(lanes.load_half(from), to);
         }
         scratch
     }
 
     #[inline(always)]
-    fn load<L: Lanes<WIDE>>(lanes: L, from: &[u16; WIDE]) -> L::Vector {
+    fn load<L: Lanes<WIDE>>(lanes: L, from: &[u16; WIDE], _scales: L::Vector) -> L::Vector {
         lanes.load_half(from)
     }
 
+    /// The nearest numbers, with the largest finite one in place of those beyond it: one infinite
+    /// key or value would make every later answer NaN. A NaN stays one.
     #[inline(always)]
-    fn narrow<L: Lanes<WIDE>>(lanes: L, vector: L::Vector) -> [u16; WIDE] {
-        // One infinite key or value would make every later answer NaN; a NaN stays one.
+    fn narrow<L: Lanes<WIDE>>(lanes: L, block: &[f32]) -> ([u16; PANEL], u16) {
         let largest = half::f16::MAX.to_f32();
-        let vector = lanes.max(lanes.splat(-largest), vector);
-        lanes.to_half(lanes.min(lanes.splat(largest), vector))
+        let mut numbers = [0; PANEL];
+        for (numbers, part) in
+            numbers.as_chunks_mut::<WIDE>().0.iter_mut().zip(halves(lanes, block))
+        {
+            let part = lanes.max(lanes.splat(-largest), part);
+            *numbers = lanes.to_half(lanes.min(lanes.splat(largest), part));
+        }
+        (numbers, 0)
     }
+}
+
+/// The first `count` numbers of `scratch`, which grows to that.
+pub(super) fn room(scratch: &mut Vec<f32>, count: usize) -> &mut [f32] {
+    if scratch.len() < count {
+        scratch.resize(count, 0.0);
+    }
+    &mut scratch[..count]
 }

@@ -6,8 +6,8 @@
 
 use super::Attention;
 use super::Seen;
-use super::element::KvNumber;
-use super::store::{KEY_BLOCK, PAGE};
+use super::element::{Cached, KvNumber};
+use super::store::{KEY_BLOCK, PAGE, PANEL};
 use super::values::{ByRow, Extent, Rows, add_panel, panels, prefetch_ahead};
 use crate::lanes::{Lanes, Operation, WIDE, exp};
 
@@ -29,9 +29,9 @@ pub(super) struct AddToFew<'a, E, const R: usize> {
     pub how: &'a Attention<'a>,
     pub q: &'a [[f32; R]],
     /// `[PAGE / 32][k_dim][32 positions]`
-    pub keys: &'a [E],
+    pub keys: Cached<'a, E>,
     /// Panels of 32 dimensions, the last of what is left, each `[PAGE][dimensions]`.
-    pub values: &'a [E],
+    pub values: Cached<'a, E>,
     /// Dimensions of all panels together, whole vectors.
     pub value_width: usize,
     pub seen: &'a [Seen<'a>; R],
@@ -74,20 +74,31 @@ impl<E: KvNumber, const R: usize> Operation<WIDE> for AddToFew<'_, E, R> {
 pub(super) fn dots<L: Lanes<WIDE>, K: KvNumber, const R: usize>(
     lanes: L,
     q: &[[f32; R]],
-    keys: &[K],
+    keys: Cached<K>,
     scores: &mut [[f32; PAGE]; R],
 ) {
-    let (lines, _) = keys.as_chunks::<KEY_BLOCK>();
+    let (lines, _) = keys.numbers.as_chunks::<KEY_BLOCK>();
     for (block, lines) in lines.chunks_exact(q.len()).enumerate() {
-        let slot = block * KEY_BLOCK;
+        let keys = Lines { lines, scales: keys.scales, block };
         // As many sums as stay in registers.
         if R * 2 < L::REGISTERS {
-            dots_of::<L, K, R, 0, 2>(lanes, q, lines, slot, scores);
+            dots_of::<L, K, R, 0, 2>(lanes, q, keys, scores);
         } else {
-            dots_of::<L, K, R, 0, 1>(lanes, q, lines, slot, scores);
-            dots_of::<L, K, R, 1, 1>(lanes, q, lines, slot, scores);
+            dots_of::<L, K, R, 0, 1>(lanes, q, keys, scores);
+            dots_of::<L, K, R, 1, 1>(lanes, q, keys, scores);
         }
     }
+}
+
+/// The keys of 32 positions.
+#[derive(Clone, Copy)]
+struct Lines<'a, K> {
+    /// Dimension by dimension.
+    lines: &'a [[K; KEY_BLOCK]],
+    /// Of all keys of the page.
+    scales: &'a [u16],
+    /// Which of its blocks of positions they are.
+    block: usize,
 }
 
 /// [`dots`] of `W` vectors of positions, from vector `FIRST` of the block on.
@@ -95,27 +106,34 @@ pub(super) fn dots<L: Lanes<WIDE>, K: KvNumber, const R: usize>(
 fn dots_of<L: Lanes<WIDE>, K: KvNumber, const R: usize, const FIRST: usize, const W: usize>(
     lanes: L,
     q: &[[f32; R]],
-    lines: &[[K; KEY_BLOCK]],
-    slot: usize,
+    keys: Lines<K>,
     scores: &mut [[f32; PAGE]; R],
 ) {
     let mut sums = [[lanes.splat(0.0); W]; R];
-    for (q, line) in q.iter().zip(lines) {
-        prefetch_ahead(lanes, line);
-        let parts = line.as_chunks::<WIDE>().0;
-        let mut keys = [lanes.splat(0.0); W];
-        for w in 0..W {
-            keys[w] = K::load(lanes, &parts[FIRST + w]);
+    let mut at = keys.block * q.len().div_ceil(PANEL) * KEY_BLOCK + FIRST * WIDE;
+    for (q, lines) in q.chunks(PANEL).zip(keys.lines.chunks(PANEL)) {
+        let mut scales = [lanes.splat(0.0); W];
+        for (w, scales) in scales.iter_mut().enumerate() {
+            *scales = K::scales(lanes, keys.scales, at + w * WIDE);
         }
-        for r in 0..R {
-            let q = lanes.splat(q[r]);
+        at += KEY_BLOCK;
+        for (q, line) in q.iter().zip(lines) {
+            prefetch_ahead(lanes, line);
+            let parts = line.as_chunks::<WIDE>().0;
+            let mut keys = [lanes.splat(0.0); W];
             for w in 0..W {
-                sums[r][w] = lanes.fma(q, keys[w], sums[r][w]);
+                keys[w] = K::load(lanes, &parts[FIRST + w], scales[w]);
+            }
+            for r in 0..R {
+                let q = lanes.splat(q[r]);
+                for w in 0..W {
+                    sums[r][w] = lanes.fma(q, keys[w], sums[r][w]);
+                }
             }
         }
     }
     for r in 0..R {
-        let out = scores[r][slot + FIRST * WIDE..].as_chunks_mut::<WIDE>().0;
+        let out = scores[r][keys.block * KEY_BLOCK + FIRST * WIDE..].as_chunks_mut::<WIDE>().0;
         for w in 0..W {
             lanes.store(sums[r][w], &mut out[w]);
         }

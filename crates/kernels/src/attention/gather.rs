@@ -1,7 +1,7 @@
 //! Pages in floats that are filled with chosen positions, slot by slot.
 
-use super::element::KvNumber;
-use super::store::{KvLayout, in_block, in_panel};
+use super::element::{Cached, KvNumber};
+use super::store::{KvLayout, in_block, in_panel, key_scale, panel_scale};
 use crate::lanes::{Lanes, WIDE};
 
 /// A page of one head that is being filled. Slots beyond the filled ones hold any numbers.
@@ -26,25 +26,28 @@ impl Gathered {
         &mut self,
         lanes: L,
         layout: &KvLayout,
-        head: &[E],
+        head: Cached<E>,
         from: usize,
     ) {
         let to = self.filled;
         self.filled += 1;
         for d in (0..layout.value_width()).step_by(WIDE) {
-            let part = head[in_panel(layout, from, d)..].first_chunk().expect("whole vectors");
+            let part = &head.numbers[in_panel(layout, from, d)..];
+            let part = part.first_chunk().expect("whole vectors");
+            let scale = E::scale(lanes, head.scales, panel_scale(layout, from, d));
             let place = &mut self.numbers[in_panel(layout, to, d)..];
             let place = place.first_chunk_mut().expect("whole vectors");
-            lanes.store(E::load(lanes, part), place);
+            lanes.store(E::load(lanes, part, scale), place);
         }
         if layout.latent {
             return;
         }
         for d in 0..layout.k_dim {
             // Sixteen positions lie together.
-            let line = &head[in_block(layout, from / WIDE * WIDE, d)..];
+            let line = &head.numbers[in_block(layout, from / WIDE * WIDE, d)..];
             let line = line.first_chunk().expect("a block of positions");
-            let number = lanes.to_array(E::load(lanes, line))[from % WIDE];
+            let scale = E::scale(lanes, head.scales, key_scale(layout, from, d));
+            let number = lanes.to_array(E::load(lanes, line, scale))[from % WIDE];
             self.numbers[in_block(layout, to, d)] = number;
         }
     }

@@ -5,6 +5,7 @@
 
 use super::Attention;
 use super::bias::RowBias;
+use super::element::Cached;
 use super::few::{Sums, soft_cap};
 use super::store::{KEY_BLOCK, PAGE, PANEL};
 use super::values::{BySlot, Extent, Panel, Rows, add_panel, panels};
@@ -65,7 +66,7 @@ impl<const G: usize> Operation<WIDE> for AddToMany<'_, G> {
         for lane in (0..G).step_by(WIDE) {
             self.make_weights(lanes, lane, &mut shrink);
         }
-        for panel in panels(self.values, self.value_width, self.sums.width) {
+        for panel in panels(Cached::of_floats(self.values), self.value_width, self.sums.width) {
             // As many rows as have their sums in registers.
             if L::REGISTERS >= 32 {
                 self.add_values::<L, 8>(lanes, &panel, &shrink);

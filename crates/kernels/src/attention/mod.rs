@@ -12,6 +12,7 @@ mod choice;
 mod element;
 mod few;
 mod gather;
+mod int8;
 mod many;
 mod merge;
 mod plan;
@@ -33,7 +34,7 @@ use crate::Kernels;
 use crate::lanes::on_wide;
 use crate::threads::Shared;
 use bias::RowBias;
-use element::KvNumber;
+use element::{Cached, KvNumber};
 use merge::MergeRow;
 use plan::Plan;
 use std::cell::Cell;
@@ -142,13 +143,19 @@ pub fn attention(
         sums.resize(plan.parts, 0.0);
     }
     let (out, parts) = (&Shared::new(out), &Shared::new(&mut sums));
-    let layout = store.layout();
+    let (layout, scales) = (store.layout(), &store.scales);
     match &store.numbers {
         Numbers::F16(numbers) => {
-            run(kernels, &plan, &Job { how, layout, numbers, q, spans, out, parts });
+            let stored = Cached { numbers, scales };
+            run(kernels, &plan, &Job { how, layout, stored, q, spans, out, parts });
         }
         Numbers::F32(numbers) => {
-            run(kernels, &plan, &Job { how, layout, numbers, q, spans, out, parts });
+            let stored = Cached { numbers, scales };
+            run(kernels, &plan, &Job { how, layout, stored, q, spans, out, parts });
+        }
+        Numbers::Q8(numbers) => {
+            let stored = Cached { numbers, scales };
+            run(kernels, &plan, &Job { how, layout, stored, q, spans, out, parts });
         }
     }
     PARTS.set(sums);

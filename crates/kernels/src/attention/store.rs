@@ -1,6 +1,6 @@
 //! The pages of keys and values of one layer.
 
-use super::element::KvNumber;
+use super::element::{Cached, KvNumber};
 use crate::Kernels;
 use crate::lanes::{Lanes, Operation, WIDE, on_wide};
 use crate::memory::{AlignedBuffer, put, take};
@@ -13,7 +13,7 @@ pub const PAGE: usize = 64;
 /// Keys stand in blocks of this many positions: half-precision ones fill a cache line.
 pub(super) const KEY_BLOCK: usize = 32;
 
-/// Values stand in panels of up to this many dimensions.
+/// Values stand in panels of up to this many dimensions, and so many numbers share a scale.
 pub(super) const PANEL: usize = 32;
 
 /// How cached numbers are stored.
@@ -24,14 +24,18 @@ pub enum KvElement {
     F16,
     /// As computed.
     F32,
+    /// 8 bits, and for each 32 dimensions of a position's key or value a scale in half precision
+    /// (as q8_0, with the scale rounded up): little more than half of what `F16` takes.
+    Q8,
 }
 
 impl KvElement {
-    /// Bytes of a number.
+    /// Bytes of a number, without its share of a scale.
     pub fn bytes(self) -> usize {
         match self {
             KvElement::F16 => 2,
             KvElement::F32 => 4,
+            KvElement::Q8 => 1,
         }
     }
 }
@@ -55,7 +59,8 @@ pub struct KvLayout {
 impl KvLayout {
     /// Bytes of a page of one layer.
     pub fn bytes_per_page(&self) -> usize {
-        self.kv_heads * self.head_len() * self.element.bytes()
+        let scales = self.scales_len() * size_of::<u16>();
+        self.kv_heads * (self.head_len() * self.element.bytes() + scales)
     }
 
     /// Numbers of one head in a page: its keys, then its values.
@@ -74,6 +79,19 @@ impl KvLayout {
         let dim = if self.latent { self.k_dim } else { self.v_dim };
         dim.next_multiple_of(WIDE)
     }
+
+    /// Scales of one head in a page: of its keys, then of its values.
+    fn scales_len(&self) -> usize {
+        match self.element {
+            KvElement::F16 | KvElement::F32 => 0,
+            KvElement::Q8 => self.key_scales_len() + PAGE * self.value_width().div_ceil(PANEL),
+        }
+    }
+
+    /// Scales of one head's keys in a page, where there are any.
+    pub(super) fn key_scales_len(&self) -> usize {
+        if self.latent { 0 } else { PAGE * self.k_dim.div_ceil(PANEL) }
+    }
 }
 
 /// The pages of one layer.
@@ -82,16 +100,21 @@ impl KvLayout {
 /// is one dimension of sixteen positions and scores need no sums across lanes; then the values in
 /// panels of 32 dimensions, each `[PAGE][32]`, so that a panel's sums stay in registers while all
 /// positions go by. A latent layer has only value panels, of the whole key.
+///
+/// Scales, where there are any, lie apart in the same order: for each head of a page those of the
+/// keys as `[PAGE / 32][k_dim / 32][32 positions]`, then those of each panel as `[PAGE]`.
 pub struct KvStore {
     layout: KvLayout,
     pages: usize,
     pub(super) numbers: Numbers,
+    pub(super) scales: AlignedBuffer<u16>,
 }
 
 /// The numbers of all pages.
 pub(super) enum Numbers {
     F16(AlignedBuffer<u16>),
     F32(AlignedBuffer<f32>),
+    Q8(AlignedBuffer<i8>),
 }
 
 impl KvStore {
@@ -103,8 +126,10 @@ impl KvStore {
         let numbers = match layout.element {
             KvElement::F16 => Numbers::F16(AlignedBuffer::zeros(len)),
             KvElement::F32 => Numbers::F32(AlignedBuffer::zeros(len)),
+            KvElement::Q8 => Numbers::Q8(AlignedBuffer::zeros(len)),
         };
-        KvStore { layout, pages, numbers }
+        let scales = AlignedBuffer::zeros(pages * layout.kv_heads * layout.scales_len());
+        KvStore { layout, pages, numbers, scales }
     }
 
     /// What is cached for each position.
@@ -134,9 +159,11 @@ impl KvStore {
         let values = if layout.latent { 0 } else { tokens * layout.kv_heads * layout.v_dim };
         assert_eq!(v.len(), values, "a value for each key");
         let target = Target { layout, pages, position, tokens, k, v };
+        let scales = &mut self.scales;
         match &mut self.numbers {
-            Numbers::F16(numbers) => write(kernels, &target, numbers),
-            Numbers::F32(numbers) => write(kernels, &target, numbers),
+            Numbers::F16(numbers) => write(kernels, &target, numbers, scales),
+            Numbers::F32(numbers) => write(kernels, &target, numbers, scales),
+            Numbers::Q8(numbers) => write(kernels, &target, numbers, scales),
         }
     }
 
@@ -145,38 +172,53 @@ impl KvStore {
     pub fn read(&self, pages: &[u32], position: usize, kv_head: usize) -> (Vec<f32>, Vec<f32>) {
         let layout = &self.layout;
         let page = pages[position / PAGE] as usize;
-        let start = head_start(layout, page, kv_head);
         let slot = position % PAGE;
-        let number = |index: usize| self.number(start + index);
-        let key =
-            |d| if layout.latent { in_panel(layout, slot, d) } else { in_block(layout, slot, d) };
-        let value = |d| in_panel(layout, slot, d);
-        let k = (0..layout.k_dim).map(|d| number(key(d))).collect();
-        (k, (0..layout.v_dim).map(|d| number(value(d))).collect())
+        let value = |d| self.value(page, kv_head, slot, d);
+        let key = |d| if layout.latent { value(d) } else { self.key(page, kv_head, slot, d) };
+        ((0..layout.k_dim).map(key).collect(), (0..layout.v_dim).map(value).collect())
     }
 
     /// Adds the key of one head at `position` to `sum`.
     pub(super) fn add_key(&self, pages: &[u32], position: usize, head: usize, sum: &mut [f32]) {
-        let start = head_start(&self.layout, pages[position / PAGE] as usize, head);
+        let page = pages[position / PAGE] as usize;
         for (d, sum) in sum.iter_mut().enumerate() {
-            *sum += self.number(start + in_block(&self.layout, position % PAGE, d));
+            *sum += self.key(page, head, position % PAGE, d);
         }
     }
 
-    fn number(&self, index: usize) -> f32 {
+    fn key(&self, page: usize, head: usize, slot: usize, d: usize) -> f32 {
+        let layout = &self.layout;
+        self.number(page, head, in_block(layout, slot, d), key_scale(layout, slot, d))
+    }
+
+    fn value(&self, page: usize, head: usize, slot: usize, d: usize) -> f32 {
+        let layout = &self.layout;
+        self.number(page, head, in_panel(layout, slot, d), panel_scale(layout, slot, d))
+    }
+
+    /// A number of a head by its place and that of its scale.
+    fn number(&self, page: usize, head: usize, place: usize, scale: usize) -> f32 {
+        let half = |bits: u16| half::f16::from_bits(bits).to_f32();
+        let part = head_part(&self.layout, page, head);
         match &self.numbers {
-            Numbers::F16(numbers) => half::f16::from_bits(numbers[index]).to_f32(),
-            Numbers::F32(numbers) => numbers[index],
+            Numbers::F16(numbers) => half(numbers[part.numbers.start + place]),
+            Numbers::F32(numbers) => numbers[part.numbers.start + place],
+            Numbers::Q8(numbers) => {
+                let scale = half(self.scales[part.scales.start + scale]);
+                f32::from(numbers[part.numbers.start + place]) * scale
+            }
         }
     }
 
     /// Appends the bytes of a page.
     pub fn page(&self, page: u32, bytes: &mut Vec<u8>) {
-        let range = self.range(page);
+        let Part { numbers: range, scales } = page_part(&self.layout, page as usize);
         match &self.numbers {
             Numbers::F16(numbers) => put(&numbers[range], bytes),
             Numbers::F32(numbers) => put(&numbers[range], bytes),
+            Numbers::Q8(numbers) => put(&numbers[range], bytes),
         }
+        put(&self.scales[scales], bytes);
     }
 
     /// Sets a page to the bytes that `bytes` begins with, and gives the rest of them.
@@ -184,23 +226,47 @@ impl KvStore {
     /// # Panics
     /// Where there are too few.
     pub fn set_page<'a>(&mut self, page: u32, bytes: &'a [u8]) -> &'a [u8] {
-        let range = self.range(page);
-        match &mut self.numbers {
+        let Part { numbers: range, scales } = page_part(&self.layout, page as usize);
+        let rest = match &mut self.numbers {
             Numbers::F16(numbers) => take(&mut numbers[range], bytes),
             Numbers::F32(numbers) => take(&mut numbers[range], bytes),
-        }
-    }
-
-    /// Where the numbers of a page are.
-    fn range(&self, page: u32) -> Range<usize> {
-        let len = self.layout.kv_heads * self.layout.head_len();
-        page as usize * len..(page as usize + 1) * len
+            Numbers::Q8(numbers) => take(&mut numbers[range], bytes),
+        };
+        take(&mut self.scales[scales], rest)
     }
 }
 
-/// Where one head's numbers begin in a page.
-pub(super) fn head_start(layout: &KvLayout, page: usize, kv_head: usize) -> usize {
-    (page * layout.kv_heads + kv_head) * layout.head_len()
+/// Where something has its numbers and its scales.
+struct Part {
+    numbers: Range<usize>,
+    scales: Range<usize>,
+}
+
+/// Heads one after another, pages one after another.
+fn part(layout: &KvLayout, heads: Range<usize>) -> Part {
+    let range = |len: usize| heads.start * len..heads.end * len;
+    Part { numbers: range(layout.head_len()), scales: range(layout.scales_len()) }
+}
+
+fn page_part(layout: &KvLayout, page: usize) -> Part {
+    part(layout, page * layout.kv_heads..(page + 1) * layout.kv_heads)
+}
+
+fn head_part(layout: &KvLayout, page: usize, kv_head: usize) -> Part {
+    let head = page * layout.kv_heads + kv_head;
+    part(layout, head..head + 1)
+}
+
+/// What one head has in a page, of the numbers and scales of all pages.
+#[inline(always)]
+pub(super) fn head_of<'a, E>(
+    layout: &KvLayout,
+    all: Cached<'a, E>,
+    page: usize,
+    kv_head: usize,
+) -> Cached<'a, E> {
+    let Part { numbers, scales } = head_part(layout, page, kv_head);
+    Cached { numbers: &all.numbers[numbers], scales: &all.scales[scales] }
 }
 
 /// Where dimension `d` of the key in `slot` is, from the start of its head.
@@ -213,6 +279,17 @@ pub(super) fn in_panel(layout: &KvLayout, slot: usize, d: usize) -> usize {
     let first = d / PANEL * PANEL;
     let width = PANEL.min(layout.value_width() - first);
     layout.keys_len() + first * PAGE + slot * width + (d - first)
+}
+
+/// Where the scale of dimension `d` of the key in `slot` is, from the start of its head's.
+pub(super) fn key_scale(layout: &KvLayout, slot: usize, d: usize) -> usize {
+    let blocks = layout.k_dim.div_ceil(PANEL);
+    (slot / KEY_BLOCK * blocks + d / PANEL) * KEY_BLOCK + slot % KEY_BLOCK
+}
+
+/// Where the scale of dimension `d` of the value in `slot` is, from the start of its head's.
+pub(super) fn panel_scale(layout: &KvLayout, slot: usize, d: usize) -> usize {
+    layout.key_scales_len() + d / PANEL * PAGE + slot
 }
 
 /// What to write, and where.
@@ -229,13 +306,13 @@ struct Target<'a> {
 /// goes to a cache line of its own, far away.
 const WORTH_SHARING: usize = 512;
 
-fn write<E: KvNumber>(kernels: &Kernels, target: &Target, numbers: &mut [E]) {
+fn write<E: KvNumber>(kernels: &Kernels, target: &Target, numbers: &mut [E], scales: &mut [u16]) {
     let heads = target.layout.kv_heads;
-    let shared = Shared::new(numbers);
+    let (numbers, scales) = (&Shared::new(numbers), &Shared::new(scales));
     let chunks = if target.k.len() < WORTH_SHARING { 1 } else { heads };
     kernels.pool.run(chunks, &|chunk| {
         let heads = chunk * heads / chunks..(chunk + 1) * heads / chunks;
-        on_wide(kernels.isa, WriteHeads { target, heads, numbers: &shared });
+        on_wide(kernels.isa, WriteHeads { target, heads, numbers, scales });
     });
 }
 
@@ -244,6 +321,7 @@ struct WriteHeads<'a, E> {
     target: &'a Target<'a>,
     heads: Range<usize>,
     numbers: &'a Shared<'a, E>,
+    scales: &'a Shared<'a, u16>,
 }
 
 impl<E: KvNumber> Operation<WIDE> for WriteHeads<'_, E> {
@@ -255,50 +333,59 @@ impl<E: KvNumber> Operation<WIDE> for WriteHeads<'_, E> {
         for head in self.heads {
             for token in 0..tokens {
                 let position = position + token;
-                let start = head_start(&layout, pages[position / PAGE] as usize, head);
+                let part = head_part(&layout, pages[position / PAGE] as usize, head);
                 // SAFETY: heads of a page do not overlap, and each is in one thread's `heads`.
-                let out = unsafe { self.numbers.part(start..start + layout.head_len()) };
-                let (slot, source) = (position % PAGE, token * layout.kv_heads + head);
+                let out = unsafe { self.numbers.part(part.numbers) };
+                // SAFETY: the same.
+                let scales = unsafe { self.scales.part(part.scales) };
+                let out = Slot { layout: &layout, slot: position % PAGE, out, scales };
+                let source = token * layout.kv_heads + head;
                 let key = &k[source * layout.k_dim..][..layout.k_dim];
                 if layout.latent {
-                    write_value(lanes, &layout, slot, key, out);
+                    write_value(lanes, key, out);
                 } else {
-                    write_key(lanes, &layout, slot, key, out);
                     let value = &v[source * layout.v_dim..][..layout.v_dim];
-                    write_value(lanes, &layout, slot, value, out);
+                    write_both(lanes, key, value, out);
                 }
             }
         }
     }
 }
 
-#[inline(always)]
-fn write_key<L: Lanes<WIDE>, E: KvNumber>(
-    lanes: L,
-    layout: &KvLayout,
+/// One position of a head that is being written.
+struct Slot<'a, E> {
+    layout: &'a KvLayout,
     slot: usize,
-    key: &[f32],
-    out: &mut [E],
-) {
-    let column = &mut out[in_block(layout, slot, 0)..];
-    for (index, part) in key.chunks(WIDE).enumerate() {
-        let stored = E::narrow(lanes, lanes.load_padded(part, 0.0));
-        for (d, &number) in (index * WIDE..).zip(&stored[..part.len()]) {
-            column[d * KEY_BLOCK] = number;
-        }
-    }
+    out: &'a mut [E],
+    /// Of the head, or empty.
+    scales: &'a mut [u16],
 }
 
 #[inline(always)]
-fn write_value<L: Lanes<WIDE>, E: KvNumber>(
-    lanes: L,
-    layout: &KvLayout,
-    slot: usize,
-    value: &[f32],
-    out: &mut [E],
-) {
-    for (index, part) in value.chunks(WIDE).enumerate() {
-        let stored = E::narrow(lanes, lanes.load_padded(part, 0.0));
-        out[in_panel(layout, slot, index * WIDE)..][..WIDE].copy_from_slice(&stored);
+fn write_both<L: Lanes<WIDE>, E: KvNumber>(lanes: L, key: &[f32], value: &[f32], to: Slot<E>) {
+    let Slot { layout, slot, out, scales } = to;
+    let column = &mut out[in_block(layout, slot, 0)..];
+    for (d, block) in (0..).step_by(PANEL).zip(key.chunks(PANEL)) {
+        let (stored, scale) = E::narrow(lanes, block);
+        for (d, &number) in (d..).zip(&stored[..block.len()]) {
+            column[d * KEY_BLOCK] = number;
+        }
+        if let Some(place) = scales.get_mut(key_scale(layout, slot, d)) {
+            *place = scale;
+        }
+    }
+    write_value(lanes, value, Slot { layout, slot, out, scales });
+}
+
+#[inline(always)]
+fn write_value<L: Lanes<WIDE>, E: KvNumber>(lanes: L, value: &[f32], to: Slot<E>) {
+    let Slot { layout, slot, out, scales } = to;
+    for (d, block) in (0..).step_by(PANEL).zip(value.chunks(PANEL)) {
+        let (stored, scale) = E::narrow(lanes, block);
+        let width = block.len().next_multiple_of(WIDE);
+        out[in_panel(layout, slot, d)..][..width].copy_from_slice(&stored[..width]);
+        if let Some(place) = scales.get_mut(panel_scale(layout, slot, d)) {
+            *place = scale;
+        }
     }
 }

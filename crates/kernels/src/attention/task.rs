@@ -1,11 +1,11 @@
 //! What one thread does for its share of attention.
 
 use super::choice::{Choice, slots};
-use super::element::KvNumber;
+use super::element::{Cached, KvNumber};
 use super::gather::Gathered;
 use super::merge::{RANGE, State, write_out};
 use super::plan::{Task, part_len};
-use super::store::{KvLayout, PAGE, head_start};
+use super::store::{KvLayout, PAGE, head_of};
 use super::{Attention, AttentionSpan};
 use crate::lanes::{Lanes, Operation, WIDE};
 use crate::threads::Shared;
@@ -18,7 +18,7 @@ const FEW: usize = 8;
 pub(super) struct Job<'a, E> {
     pub how: &'a Attention<'a>,
     pub layout: &'a KvLayout,
-    pub numbers: &'a [E],
+    pub stored: Cached<'a, E>,
     pub q: &'a [f32],
     pub spans: &'a [AttentionSpan<'a>],
     pub out: &'a Shared<'a, f32>,
@@ -207,11 +207,10 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
     fn add<L: Lanes<WIDE>>(&self, lanes: L, page: usize, workspace: &mut Workspace) {
         let layout = self.job.layout;
         let number = self.job.spans[self.task.span].pages[page] as usize;
-        let start = head_start(layout, number, self.task.kv_head);
-        let head = &self.job.numbers[start..][..layout.head_len()];
+        let head = head_of(layout, self.job.stored, number, self.task.kv_head);
         if self.many() {
             let mut scratch = std::mem::take(&mut workspace.page);
-            let head = E::floats(lanes, head, &mut scratch);
+            let head = E::floats(lanes, layout, head, &mut scratch);
             self.add_to_many(lanes, Slots::OfPage(page), head, workspace);
             workspace.page = scratch;
         } else {
@@ -239,9 +238,9 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
                 self.add(lanes, page, workspace);
                 continue;
             }
-            let start = head_start(layout, span.pages[page] as usize, self.task.kv_head);
+            let number = span.pages[page] as usize;
+            let head = head_of(layout, self.job.stored, number, self.task.kv_head);
             for slot in slots(word).filter(|slot| page * PAGE + slot >= from) {
-                let head = &self.job.numbers[start..][..layout.head_len()];
                 gathered.push(lanes, layout, head, slot);
                 if gathered.filled == PAGE {
                     self.add_gathered(lanes, &mut gathered, workspace);
@@ -265,7 +264,9 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         gathered.filled = 0;
         match self.many() {
             true => self.add_to_many(lanes, slots, &gathered.numbers, workspace),
-            false => self.add_to_few(lanes, slots, &gathered.numbers, workspace),
+            false => {
+                self.add_to_few(lanes, slots, Cached::of_floats(&gathered.numbers), workspace);
+            }
         }
     }
 

@@ -37,6 +37,8 @@ const LATENT: KvLayout =
     KvLayout { kv_heads: 1, k_dim: 43, v_dim: 36, latent: true, element: KvElement::F16 };
 const TINY: KvLayout =
     KvLayout { kv_heads: 3, k_dim: 10, v_dim: 10, latent: false, element: KvElement::F32 };
+const INT8: KvLayout =
+    KvLayout { kv_heads: 2, k_dim: 70, v_dim: 40, latent: false, element: KvElement::Q8 };
 
 impl Case {
     /// Unused slots hold NaN, and the pages are in no order.
@@ -161,17 +163,19 @@ fn kinds(heads: usize, check: &mut dyn FnMut(&Attention)) {
 }
 
 /// The layouts with their query heads.
-const LAYOUTS: [(KvLayout, usize); 5] = [
+const LAYOUTS: [(KvLayout, usize); 7] = [
     (GROUPED, 6),
     (KvLayout { element: KvElement::F32, ..GROUPED }, 2),
     (LATENT, 5),
     (KvLayout { element: KvElement::F32, ..LATENT }, 16),
     (TINY, 3),
+    (INT8, 6),
+    (KvLayout { element: KvElement::Q8, ..LATENT }, 5),
 ];
 
 /// The layouts, without and with positions that all rows see.
 fn with_prefixes() -> impl Iterator<Item = ((KvLayout, usize), usize)> {
-    LAYOUTS.into_iter().zip([0, 90, 64, 0, 129])
+    LAYOUTS.into_iter().zip([0, 90, 64, 0, 129, 64, 0])
 }
 
 #[test]
@@ -215,7 +219,7 @@ fn a_cut_prompt_and_decoding_give_the_same_bits_on_every_instruction_set() {
 #[test]
 fn long_sequences_give_the_same_bits_however_they_are_shared_out() {
     let best = *Isa::available().last().expect("scalar is always there");
-    for (layout, heads) in [(GROUPED, 6), (LATENT, 20), (TINY, 3)] {
+    for (layout, heads) in [(GROUPED, 6), (LATENT, 20), (TINY, 3), (INT8, 4)] {
         let case = Case::new(layout, heads, 1200);
         let sinks = numbers(heads, 5);
         let plain = Attention::causal(heads, 0.4);
@@ -309,6 +313,11 @@ fn a_page_takes_as_many_bytes_as_its_numbers() {
     assert_eq!(layout.bytes_per_page(), 64 * 8 * (128 + 128) * 2);
     let latent = KvLayout { kv_heads: 1, k_dim: 576, v_dim: 512, ..LATENT };
     assert_eq!(latent.bytes_per_page(), 64 * 576 * 2);
+    let int8 = |layout| KvLayout { element: KvElement::Q8, ..layout }.bytes_per_page();
+    assert_eq!(int8(layout), 64 * 8 * (4 + 4) * 34);
+    assert_eq!(int8(latent), 64 * 18 * 34);
+    // The last block of a key is a short one, that of a value is filled up to whole vectors.
+    assert_eq!(INT8.bytes_per_page(), 64 * 2 * (70 + 48 + (3 + 2) * 2));
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! How a task's rows go through a page: a few of them together, or a group.
 
 use super::Seen;
-use super::element::KvNumber;
+use super::element::{Cached, KvNumber};
 use super::few::{AddToFew, Sums};
 use super::many::{AddToMany, Keys, Sight};
 use super::store::PAGE;
@@ -16,7 +16,7 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         &self,
         lanes: L,
         slots: Slots,
-        head: &[K],
+        head: Cached<K>,
         workspace: &mut Workspace,
     ) {
         let mut row = 0;
@@ -38,7 +38,7 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         &self,
         lanes: L,
         slots: Slots,
-        head: &[K],
+        head: Cached<K>,
         workspace: &mut Workspace,
         row: usize,
     ) {
@@ -47,7 +47,7 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
             return;
         }
         let (layout, sums) = (self.job.layout, self.sums(workspace, row, R));
-        let (keys, values) = head.split_at(layout.keys_len());
+        let [keys, values] = head.split(layout);
         let q = sums.0.as_chunks::<R>().0;
         let (how, value_width, seen, sums) = (self.job.how, layout.value_width(), &seen, sums.1);
         lanes.call(AddToFew { how, q, keys, values, value_width, seen, sums });

@@ -1,6 +1,6 @@
 //! Values times weights: the second half of a page, for rows that go through it together.
 
-use super::element::KvNumber;
+use super::element::{Cached, KvNumber};
 use super::store::{PAGE, PANEL};
 use crate::lanes::{Lanes, WIDE};
 use std::ops::Range;
@@ -73,6 +73,8 @@ impl<const R: usize> Extent<R> {
 pub(super) struct Panel<'a, V> {
     /// `[PAGE][width]`, `width` 32 or 16.
     numbers: &'a [V],
+    /// Of all panels.
+    scales: &'a [u16],
     width: usize,
     /// The first dimension.
     first: usize,
@@ -83,14 +85,15 @@ pub(super) struct Panel<'a, V> {
 /// The panels of a page of values `value_width` wide, of which `width` dimensions are summed.
 #[inline(always)]
 pub(super) fn panels<V>(
-    values: &[V],
+    values: Cached<'_, V>,
     value_width: usize,
     width: usize,
 ) -> impl Iterator<Item = Panel<'_, V>> {
+    let Cached { numbers, scales } = values;
     (0..width).step_by(PANEL).map(move |first| {
         let panel = PANEL.min(value_width - first);
-        let numbers = &values[first * PAGE..][..panel * PAGE];
-        Panel { numbers, width: panel, first, vectors: (width - first).min(PANEL) / WIDE }
+        let numbers = &numbers[first * PAGE..][..panel * PAGE];
+        Panel { numbers, scales, width: panel, first, vectors: (width - first).min(PANEL) / WIDE }
     })
 }
 
@@ -112,7 +115,8 @@ pub(super) fn add_panel<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>
     shrink: &[f32; R],
     rows: &mut Rows,
 ) {
-    let mut tile = Tile { extent, first: panel.first, shrink, rows };
+    let scales = &V::panel_scales(lanes, panel.scales, panel.first / PANEL);
+    let mut tile = Tile { extent, first: panel.first, scales, shrink, rows };
     if panel.width < PANEL {
         let lines = panel.numbers.as_chunks::<WIDE>().0;
         return mix::<L, V, W, R, WIDE, 0, 1>(lanes, lines, weights, &mut tile);
@@ -134,6 +138,8 @@ struct Tile<'a, 'b, const R: usize> {
     extent: &'a Extent<R>,
     /// The panel's first dimension.
     first: usize,
+    /// What the values of each slot are multiplied with.
+    scales: &'a [f32; PAGE],
     shrink: &'a [f32; R],
     rows: &'a mut Rows<'b>,
 }
@@ -164,18 +170,19 @@ fn mix<
         }
     }
     let Extent { slots, any, common } = tile.extent;
+    let values = Values { lines, scales: tile.scales };
     // What all rows see is read once for all; before and behind, some rows are left out.
     for slot in any.start..common.start {
         let seen = |r: usize| slots[r].contains(&slot);
-        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, lines, weights, slot, seen, &mut totals);
+        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, values, weights, slot, seen, &mut totals);
     }
     for slot in common.clone() {
         let all = |_| true;
-        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, lines, weights, slot, all, &mut totals);
+        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, values, weights, slot, all, &mut totals);
     }
     for slot in common.end..any.end {
         let seen = |r: usize| slots[r].contains(&slot);
-        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, lines, weights, slot, seen, &mut totals);
+        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, values, weights, slot, seen, &mut totals);
     }
     for (r, totals) in totals.iter().enumerate() {
         let parts = tile.rows.sums[r * stride + at..].as_chunks_mut::<WIDE>().0;
@@ -183,6 +190,15 @@ fn mix<
             lanes.store(totals[c], &mut parts[c]);
         }
     }
+}
+
+/// A panel's values.
+#[derive(Clone, Copy)]
+struct Values<'a, V, const LINE: usize> {
+    /// Slot by slot.
+    lines: &'a [[V; LINE]],
+    /// One for each slot.
+    scales: &'a [f32; PAGE],
 }
 
 /// Adds one slot's values to the totals of the rows that have `seen` it.
@@ -197,20 +213,20 @@ fn add_line<
     const C: usize,
 >(
     lanes: L,
-    lines: &[[V; LINE]],
+    values: Values<V, LINE>,
     weights: W,
     slot: usize,
     seen: impl Fn(usize) -> bool,
     totals: &mut [[L::Vector; C]; R],
 ) {
-    let line = &lines[slot];
+    let (line, scale) = (&values.lines[slot], lanes.splat(values.scales[slot]));
     if W::FROM_MEMORY {
         prefetch_ahead(lanes, line);
     }
     let parts = line.as_chunks::<WIDE>().0;
     let mut values = [lanes.splat(0.0); C];
     for c in 0..C {
-        values[c] = V::load(lanes, &parts[FIRST + c]);
+        values[c] = V::load(lanes, &parts[FIRST + c], scale);
     }
     for (r, totals) in totals.iter_mut().enumerate() {
         if seen(r) {

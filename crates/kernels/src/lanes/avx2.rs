@@ -57,6 +57,11 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn load_int8(self, from: &[i8; WIDTH]) -> __m256 {
+        proven!(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.as_ptr().cast()))))
+    }
+
+    #[inline(always)]
     fn to_half(self, vector: __m256) -> [u16; WIDTH] {
         let mut halves = [0; WIDTH];
         proven!(_mm_storeu_si128(

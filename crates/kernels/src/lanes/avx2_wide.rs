@@ -54,6 +54,12 @@ impl Lanes<WIDE> for Avx2 {
     }
 
     #[inline(always)]
+    fn load_int8(self, from: &[i8; WIDE]) -> Pair {
+        let [low, high] = halves(from);
+        [half(self).load_int8(low), half(self).load_int8(high)]
+    }
+
+    #[inline(always)]
     fn to_half(self, vector: Pair) -> [u16; WIDE] {
         let mut all = [0; WIDE];
         all[..WIDTH].copy_from_slice(&half(self).to_half(vector[0]));

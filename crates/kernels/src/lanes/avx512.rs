@@ -51,6 +51,11 @@ impl Lanes<WIDE> for Avx512 {
     }
 
     #[inline(always)]
+    fn load_int8(self, from: &[i8; WIDE]) -> __m512 {
+        proven!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))))
+    }
+
+    #[inline(always)]
     fn to_half(self, vector: __m512) -> [u16; WIDE] {
         let mut halves = [0; WIDE];
         proven!(_mm256_storeu_si256(

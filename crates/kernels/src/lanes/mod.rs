@@ -48,6 +48,8 @@ pub(crate) trait Lanes<const N: usize = WIDTH>: Copy {
     fn store(self, vector: Self::Vector, to: &mut [f32; N]);
     /// Reads `N` half-precision numbers, given by their bits.
     fn load_half(self, from: &[u16; N]) -> Self::Vector;
+    /// Reads `N` integers.
+    fn load_int8(self, from: &[i8; N]) -> Self::Vector;
     /// The bits of the nearest half-precision numbers, ties to even.
     fn to_half(self, vector: Self::Vector) -> [u16; N];
     /// `a + b`

@@ -38,6 +38,11 @@ impl<const N: usize> Lanes<N> for Scalar {
     }
 
     #[inline(always)]
+    fn load_int8(self, from: &[i8; N]) -> [f32; N] {
+        from.map(f32::from)
+    }
+
+    #[inline(always)]
     fn to_half(self, vector: [f32; N]) -> [u16; N] {
         vector.map(|value| f16::from_f32(value).to_bits())
     }

@@ -86,6 +86,7 @@ impl<const N: usize> Operation<N> for EveryOperation<N> {
             lanes.splat(lanes.sum(a)),
             lanes.splat(lanes.largest(b)),
             lanes.load_half(&half),
+            lanes.load_int8(&half.map(|bits| bits as i8)),
         ];
         let rows = std::array::from_fn(|row| lanes.add(lanes.splat(row as f32), a));
         results.extend(lanes.transpose(rows));

@@ -33,6 +33,7 @@ pub(super) fn measure(kernels: &Kernels) -> Attention {
     Attention {
         few_f16: few(kernels, KvElement::F16),
         few_f32: few(kernels, KvElement::F32),
+        few_q8: few(kernels, KvElement::Q8),
         pair,
         pair_number,
         latent,

@@ -86,7 +86,8 @@ impl Case {
 
 #[test]
 fn rows_choose_the_positions_with_the_largest_scores() {
-    for (heads, element) in [(1, KvElement::F32), (7, KvElement::F16), (8, KvElement::F32)] {
+    let elements = [KvElement::F32, KvElement::F16, KvElement::F32, KvElement::Q8];
+    for (heads, element) in [1, 7, 8, 5].into_iter().zip(elements) {
         let case = Case::new(heads, element);
         for isa in Isa::available() {
             let (chosen, _) = case.run(&kernels(isa, 2), 20, &[TOKENS]);
@@ -107,6 +108,20 @@ fn rows_choose_the_positions_with_the_largest_scores() {
 }
 
 #[test]
+fn keys_in_8_bits_choose_nearly_the_same_positions() {
+    let kernels = kernels(Isa::detect(), 1);
+    let of = |element| Case::new(8, element).run(&kernels, 20, &[TOKENS]).0;
+    let pairs = of(KvElement::F32).into_iter().zip(of(KvElement::Q8));
+    let [mut all, mut common] = [0; 2];
+    // Rows that have a choice.
+    for (exact, found) in pairs.skip(20) {
+        all += exact.len();
+        common += exact.iter().filter(|position| found.contains(position)).count();
+    }
+    assert!(common * 100 >= all * 97, "{common} of {all}");
+}
+
+#[test]
 fn a_cut_prompt_chooses_and_attends_to_the_same_bit_for_bit() {
     let case = Case::new(6, KvElement::F32);
     let whole = case.run(&kernels(Isa::Scalar, 1), 20, &[TOKENS]);
@@ -122,7 +137,7 @@ fn a_cut_prompt_chooses_and_attends_to_the_same_bit_for_bit() {
 
 #[test]
 fn attention_to_chosen_positions_is_softmax_over_them_alone() {
-    for cached in [CACHE, APART] {
+    for cached in [CACHE, APART, KvLayout { element: KvElement::Q8, ..APART }] {
         check_softmax(&Case::with(4, KvElement::F32, cached));
     }
 }
