@@ -2,10 +2,12 @@
 
 mod cache;
 mod plan;
+mod quality;
 mod serve;
 
 pub use cache::Cache;
 pub use plan::Plan;
+pub use quality::{Fidelity, Quantize, Rule};
 pub use serve::Serve;
 
 use baimo_engine::KvElement;
@@ -46,6 +48,10 @@ pub enum Command {
     Tokenize(Tokenize),
     /// Prints the prompt that a list of messages becomes
     ChatTemplate(ChatTemplate),
+    /// Writes a model as a GGUF file with fewer bits per weight
+    Quantize(Quantize),
+    /// Measures how far two models, or two settings of one, are apart over a text
+    Fidelity(Fidelity),
     /// Lists the architectures that run
     List(List),
     /// Lists the packed weights that are kept for later starts, or drops some

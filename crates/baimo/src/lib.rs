@@ -10,10 +10,12 @@ mod builtin;
 mod cache;
 mod chat;
 pub mod conversation;
+mod fidelity;
 mod limits;
 mod list;
 mod logits;
 mod plan;
+mod quantize;
 pub mod run;
 mod screen;
 pub mod serve;
@@ -40,6 +42,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Command::Show(arguments) => show::run(arguments),
         Command::Tokenize(arguments) => tokenize::run(arguments),
         Command::ChatTemplate(arguments) => conversation::run(arguments),
+        Command::Quantize(arguments) => quantize::run(arguments),
+        Command::Fidelity(arguments) => fidelity::run(arguments),
         Command::List(arguments) => list::run(arguments),
         Command::Cache(arguments) => cache::run(arguments),
     }

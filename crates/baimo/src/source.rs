@@ -66,10 +66,7 @@ impl Source {
     /// # Errors
     /// Where there is none or it is damaged.
     pub fn config(&self) -> Result<Value> {
-        let path = self.path.join("config.json");
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        baimo_labs::parse(&String::from_utf8_lossy(&bytes))
-            .with_context(|| format!("{}: not JSON, or cut short", path.display()))
+        config(&self.path)
     }
 
     /// Bytes of its weights on disk.
@@ -243,7 +240,7 @@ pub fn looks_like_a_model(text: &str) -> bool {
     text == BUILT_IN || Path::new(text).exists() || (spelled && !text.contains(' '))
 }
 
-fn locate(model: &str) -> Result<PathBuf> {
+pub(crate) fn locate(model: &str) -> Result<PathBuf> {
     if model == BUILT_IN {
         return builtin::folder();
     }
@@ -271,10 +268,14 @@ fn folder_blueprint(folder: &Path) -> Result<Blueprint> {
         bail!("{}: weights without config.json\nhint: give the whole folder", folder.display());
     }
     let path = folder.join("config.json");
+    baimo_labs::blueprint(&config(folder)?).with_context(|| path.display().to_string())
+}
+
+fn config(folder: &Path) -> Result<Value> {
+    let path = folder.join("config.json");
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    let config = baimo_labs::parse(&String::from_utf8_lossy(&bytes))
-        .with_context(|| format!("{}: not JSON, or cut short", path.display()))?;
-    baimo_labs::blueprint(&config).with_context(|| path.display().to_string())
+    baimo_labs::parse(&String::from_utf8_lossy(&bytes))
+        .with_context(|| format!("{}: not JSON, or cut short", path.display()))
 }
 
 fn read_json(path: &Path) -> Result<Value> {

@@ -45,21 +45,11 @@ fn file_bytes(format: Format, rows: usize, columns: usize, random: &mut Random) 
         return bytes;
     }
     bytes.fill_with(|| random.bits() as u8);
-    // Where the f16 scales are (for MXFP4 the exponent).
-    let (at, count) = match format {
-        Format::Q2K => (80, 2),
-        Format::Q3K => (108, 1),
-        _ => (0, 1),
-    };
     for block in bytes.chunks_mut(format.block_bytes()) {
         match format {
             Format::F8E4M3 => block[0] = if block[0] & 0x7f == 0x7f { 0 } else { block[0] },
-            Format::Mxfp4 => block[0] = 118 + block[0] % 16,
-            _ => (0..count).for_each(|field| {
-                let scale = &mut [0; 2];
-                quantize(Format::F16, &[random.float() * 0.01], scale);
-                block[at + 2 * field..at + 2 * field + 2].copy_from_slice(scale);
-            }),
+            // An f16 scale comes first.
+            _ => quantize(Format::F16, &[random.float() * 0.01], &mut block[..2]),
         }
     }
     bytes

@@ -22,7 +22,7 @@ pub const DOTS: Lab = Lab {
             architecture: "Dots1ForCausalLM",
             models: "dots.llm1",
             blueprint: Some(dots1),
-            gguf: Some(Gguf::plain("dots1")),
+            gguf: Some(Gguf::plain("dots1").written()),
             voices: &[],
         },
         NOTE,

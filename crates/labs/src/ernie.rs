@@ -25,7 +25,7 @@ pub const ERNIE: Lab = Lab {
             architecture: "Ernie4_5ForCausalLM",
             models: "ERNIE-4.5-0.3B",
             blueprint: Some(ernie),
-            gguf: Some(Gguf::plain("ernie4_5")),
+            gguf: Some(Gguf::plain("ernie4_5").written()),
             voices: &[&voices::ERNIE_X1],
         },
         Family {

@@ -47,6 +47,27 @@ pub enum Error {
         /// What would run.
         wanted: String,
     },
+    /// No GGUF file is written of the architecture.
+    #[error(
+        "`{architecture}`: found an architecture of which baimo writes no GGUF file from \
+         safetensors\nhint: convert it with llama.cpp's convert_hf_to_gguf.py, and quantize what \
+         that gives: from GGUF to GGUF every architecture goes"
+    )]
+    NotWritten {
+        /// The architecture.
+        architecture: String,
+    },
+    /// The keys of GGUF files have no words for a part of the model.
+    #[error(
+        "`{architecture}`: {what} cannot be said by the keys of GGUF files, wanted a model that \
+         comes back as it was\nhint: baimo runs the folder as it is, with --weights"
+    )]
+    Inexpressible {
+        /// The architecture.
+        architecture: String,
+        /// The part.
+        what: String,
+    },
     /// Sizes whose product no machine could hold.
     #[error(
         "config asks for tensor `{tensor}` of {shape:?}: with it the model has more than 2^53 \

@@ -18,7 +18,7 @@ mod first;
 use crate::attention::{head_dim, qk_normed, qkv_biased, softmax};
 use crate::common::{decoder, norm, pre_norm, swiglu, with_prediction_layers};
 use crate::experts::noaux;
-use crate::gguf::families::{CHAT_SEPARATE, GLM_DSA};
+use crate::gguf::families::{CHAT_SEPARATE, GLM_DSA, POST_NORM};
 use crate::gguf::fused::CHAT_FUSED;
 use crate::latent::{indexed, latent, rope_style};
 use crate::rotation::Rotation;
@@ -66,14 +66,14 @@ pub const GLM: Lab = Lab {
             architecture: "Glm4ForCausalLM",
             models: "GLM-4-0414 9B/32B, GLM-Z1",
             blueprint: Some(glm4),
-            gguf: Some(Gguf::plain("glm4")),
+            gguf: Some(Gguf::plain("glm4").written()),
             voices: &[&voices::GLM_Z1, &voices::GLM_4],
         },
         Family {
             architecture: "Glm4MoeForCausalLM",
             models: "GLM-4.5, GLM-4.5-Air, GLM-4.6, GLM-4.7",
             blueprint: Some(glm4_moe),
-            gguf: Some(Gguf::plain("glm4moe")),
+            gguf: Some(Gguf { written: POST_NORM, ..Gguf::plain("glm4moe") }),
             voices: &[&voices::GLM_45],
         },
         Family {

@@ -57,7 +57,7 @@ mod youtu;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use facts::FACTS;
-pub use gguf::{Gguf, GgufHeader, GgufTensors};
+pub use gguf::{Gguf, GgufHeader, GgufOutline, GgufTensors, GgufValue};
 pub use json::parse;
 
 pub use baimo_blueprint::{Blueprint, Voice};

@@ -19,7 +19,7 @@ pub const LLAMA: Lab = Lab {
         architecture: "LlamaForCausalLM",
         models: "SmolLM2",
         blueprint: Some(llama),
-        gguf: Some(Gguf { interleaved_qk: true, ..Gguf::plain("llama") }),
+        gguf: Some(Gguf { interleaved_qk: true, ..Gguf::plain("llama").written() }),
         voices: &[],
     }],
 };

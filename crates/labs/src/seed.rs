@@ -7,6 +7,7 @@
 
 use crate::attention::{head_dim, qkv_biased, softmax};
 use crate::common::{decoder, pre_norm, swiglu};
+use crate::gguf::families::POST_NORM;
 use crate::{Config, Family, Gguf, Lab, Result, voices};
 use baimo_blueprint::{Blueprint, Ffn, Mixer};
 
@@ -27,7 +28,7 @@ pub const SEED: Lab = Lab {
             architecture: "SeedOssForCausalLM",
             models: "Seed-OSS-36B",
             blueprint: Some(seed_oss),
-            gguf: Some(Gguf::plain("seed_oss")),
+            gguf: Some(Gguf { written: POST_NORM, ..Gguf::plain("seed_oss") }),
             voices: &[&voices::SEED_OSS],
         },
     ],

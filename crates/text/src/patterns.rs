@@ -146,6 +146,22 @@ pub(crate) fn pre_tokenizer(name: &str) -> Option<&'static PreTokenizer> {
     PRE_TOKENIZERS.iter().find(|entry| entry.names.contains(&name))
 }
 
+/// The name of a pre-tokenizer that cuts text by these patterns; best one that normalizes alike,
+/// which most readers of GGUF files do not.
+pub(crate) fn pre_tokenizer_of(
+    patterns: &[String],
+    nfc: bool,
+    whole_words: bool,
+) -> Option<&'static str> {
+    let alike = || {
+        PRE_TOKENIZERS
+            .iter()
+            .filter(|entry| entry.patterns == patterns && entry.whole_words == whole_words)
+    };
+    let best = alike().find(|entry| entry.nfc == nfc).or_else(|| alike().next());
+    best.map(|entry| entry.names[0])
+}
+
 /// Every name that [`pre_tokenizer`] knows, for messages.
 pub(crate) fn pre_tokenizer_names() -> String {
     let names: Vec<_> = PRE_TOKENIZERS.iter().flat_map(|entry| entry.names).copied().collect();

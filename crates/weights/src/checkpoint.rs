@@ -103,6 +103,11 @@ impl Checkpoint {
         self.find(hub_name).map(|found| self.load(found)).transpose()
     }
 
+    /// The tensor of that name in the file, all of it.
+    pub fn stored(&self, file_name: &str) -> Option<Tensor<'_>> {
+        self.index_of(file_name).map(|index| self.whole(index))
+    }
+
     /// Whether it has the tensor of that hub name.
     pub fn contains(&self, hub_name: &str) -> bool {
         self.find(hub_name).is_some()

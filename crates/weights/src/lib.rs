@@ -16,22 +16,30 @@
 
 mod checkpoint;
 mod claims;
+mod draft;
 mod error;
 mod folds;
 pub mod gguf;
+mod importance;
+mod mixture;
 pub mod names;
 mod os;
 mod packed;
 mod parts;
 mod quantize;
+mod rewrite;
 mod rows;
 pub mod safetensors;
 pub mod store;
 mod tensor;
 
+pub use baimo_kernels::format::Format;
 pub use checkpoint::Checkpoint;
 pub use claims::Claims;
+pub use draft::{Draft, Layout};
 pub use error::{Error, Report};
+pub use importance::Importance;
+pub use mixture::{Facts, Mixture, fitting, is_quantizable};
 pub use os::resident_bytes;
 pub use quantize::{Role, RowSource, Target, target_format};
 pub use rows::Rows;

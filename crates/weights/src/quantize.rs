@@ -115,6 +115,8 @@ pub struct RowSource<'a> {
     rows: Rows,
     format: Format,
     scaling: Scaling,
+    /// What the square errors of each column weigh, where rows are quantized.
+    importance: Option<Arc<[f32]>>,
 }
 
 /// What the numbers of a row are multiplied by on their way.
@@ -139,7 +141,8 @@ impl<'a> RowSource<'a> {
     pub fn new(tensor: Tensor<'a>) -> RowSource<'a> {
         let rows = Rows::all(tensor.rows());
         let format = tensor.format().expect("rows of weights");
-        RowSource { tensor, rows, format, scaling: Scaling::None }.with_natural_format()
+        let scaling = Scaling::None;
+        RowSource { tensor, rows, format, scaling, importance: None }.with_natural_format()
     }
 
     /// Of these rows, `part`. Chooses before [`RowSource::into_format`].
@@ -182,6 +185,28 @@ impl<'a> RowSource<'a> {
         assert!(format == self.natural_format() || format.can_quantize(), "{}", format.name());
         assert!(format.row_bytes(self.columns()).is_some(), "{}", format.name());
         RowSource { format, ..self }
+    }
+
+    /// The same rows, of whose columns some matter more than others where they are quantized: see
+    /// [`format::quantize_weighed`].
+    ///
+    /// # Panics
+    /// If there is not a number for each column.
+    pub fn weighed(self, importance: impl Into<Arc<[f32]>>) -> RowSource<'a> {
+        let importance = importance.into();
+        assert_eq!(importance.len(), self.columns(), "a number for each column");
+        RowSource { importance: Some(importance), ..self }
+    }
+
+    /// In heads of `head_rows`, of which the two halves alternate: the first row of one, the first
+    /// of the other, the second of one. So the numbers that a rotation turns become neighbours.
+    /// Chooses before [`RowSource::into_format`].
+    ///
+    /// # Panics
+    /// If rows are no whole heads, or heads have no halves.
+    pub fn halves_in_turn(self, head_rows: usize) -> RowSource<'a> {
+        let rows = self.rows.halves_in_turn(head_rows);
+        RowSource { rows, ..self }.with_natural_format()
     }
 
     /// How many rows.
@@ -298,7 +323,7 @@ impl<'a> RowSource<'a> {
         for (index, row) in rows.enumerate() {
             self.dequantize_row(row, &mut floats);
             let out = &mut out[index * row_bytes..][..row_bytes];
-            format::quantize(self.format, &floats, out);
+            format::quantize_weighed(self.format, &floats, self.importance.as_deref(), out);
         }
     }
 

@@ -69,6 +69,21 @@ impl Rows {
         Rows(Order::List(rows.map(|index| self.get(index)).collect()))
     }
 
+    /// These in heads of `head_rows`, of which the two halves alternate.
+    ///
+    /// # Panics
+    /// If they are not whole heads, or heads have no halves.
+    pub fn halves_in_turn(&self, head_rows: usize) -> Rows {
+        self.check_heads(head_rows);
+        assert!(head_rows.is_multiple_of(2), "heads of {head_rows} rows have no halves");
+        let half = head_rows / 2;
+        let place = |index: usize| {
+            let (head, row) = (index / head_rows, index % head_rows);
+            head * head_rows + row / 2 + row % 2 * half
+        };
+        Rows(Order::List((0..self.len()).map(|index| self.get(place(index))).collect()))
+    }
+
     fn check_heads(&self, head_rows: usize) {
         let whole = head_rows > 0 && self.len().is_multiple_of(head_rows);
         assert!(whole, "{} rows are no whole heads of {head_rows}", self.len());
@@ -88,6 +103,8 @@ mod tests {
         let rows = Rows::all(12).per_head(4, 1..3);
         assert_eq!(numbers(&rows), [1, 2, 5, 6, 9, 10]);
         assert_eq!(numbers(&rows.range(2..4)), [5, 6]);
+        let turned = Rows::all(8).halves_in_turn(4);
+        assert_eq!(numbers(&turned), [0, 2, 1, 3, 4, 6, 5, 7]);
         assert_eq!(numbers(&Rows::all(9).range(3..7).range(1..3)), [4, 5]);
     }
 }

@@ -8,8 +8,10 @@ mod float;
 mod k_quants;
 mod k_search;
 mod nonlinear;
+mod search;
 mod simple;
 pub(crate) mod source;
+mod table_search;
 
 pub use float::f8_e4m3_to_f32;
 pub(crate) use k_quants::{q3_k_scale, scale_and_minimum};
@@ -164,9 +166,9 @@ impl Format {
         match self {
             Format::F32 | Format::F16 | Format::Bf16 => true,
             Format::Q4_0 | Format::Q4_1 | Format::Q5_0 | Format::Q5_1 | Format::Q8_0 => true,
-            Format::Q4K | Format::Q5K | Format::Q6K => true,
-            Format::F8E4M3 | Format::Q2K | Format::Q3K => false,
-            Format::Iq4Nl | Format::Iq4Xs | Format::Mxfp4 | Format::Int4 => false,
+            Format::Q2K | Format::Q3K | Format::Q4K | Format::Q5K | Format::Q6K => true,
+            Format::Iq4Nl | Format::Iq4Xs | Format::Mxfp4 => true,
+            Format::F8E4M3 | Format::Int4 => false,
         }
     }
 
@@ -212,21 +214,41 @@ pub fn dequantize(format: Format, bytes: &[u8], out: &mut [f32]) {
 /// If `format` is not one [`Format::can_quantize`] allows, `values` is not whole blocks, or `out`
 /// is not exactly as long as they are.
 pub fn quantize(format: Format, values: &[f32], out: &mut [u8]) {
+    quantize_weighed(format, values, None, out);
+}
+
+/// As [`quantize`], with a number for each value: how much its square error matters, such as the
+/// mean square of what its column is multiplied with. Not negative; only ratios count.
+///
+/// # Panics
+/// As [`quantize`], or if there are not as many numbers as values.
+pub fn quantize_weighed(
+    format: Format,
+    values: &[f32],
+    importance: Option<&[f32]>,
+    out: &mut [u8],
+) {
     check_lengths(format, out.len(), values.len());
+    assert!(importance.is_none_or(|all| all.len() == values.len()), "a number for each value");
+    let of = importance;
     match format {
         Format::F32 => float::quantize_f32(values, out),
         Format::F16 => float::quantize_f16(values, out),
         Format::Bf16 => float::quantize_bf16(values, out),
-        Format::Q4_0 => each_quantized(values, out, simple::quantize_q4_0),
-        Format::Q4_1 => each_quantized(values, out, simple::quantize_q4_1),
-        Format::Q5_0 => each_quantized(values, out, simple::quantize_q5_0),
-        Format::Q5_1 => each_quantized(values, out, simple::quantize_q5_1),
-        Format::Q8_0 => each_quantized(values, out, simple::quantize_q8_0),
-        Format::Q4K => each_quantized(values, out, k_search::quantize_q4_k),
-        Format::Q5K => each_quantized(values, out, k_search::quantize_q5_k),
-        Format::Q6K => each_quantized(values, out, k_search::quantize_q6_k),
-        Format::F8E4M3 | Format::Q2K | Format::Q3K => refuse(format),
-        Format::Iq4Nl | Format::Iq4Xs | Format::Mxfp4 | Format::Int4 => refuse(format),
+        Format::Q4_0 => each_quantized(values, of, out, simple::quantize_q4_0),
+        Format::Q4_1 => each_quantized(values, of, out, simple::quantize_q4_1),
+        Format::Q5_0 => each_quantized(values, of, out, simple::quantize_q5_0),
+        Format::Q5_1 => each_quantized(values, of, out, simple::quantize_q5_1),
+        Format::Q8_0 => each_quantized(values, of, out, simple::quantize_q8_0),
+        Format::Q2K => each_quantized(values, of, out, k_search::quantize_q2_k),
+        Format::Q3K => each_quantized(values, of, out, k_search::quantize_q3_k),
+        Format::Q4K => each_quantized(values, of, out, k_search::quantize_q4_k),
+        Format::Q5K => each_quantized(values, of, out, k_search::quantize_q5_k),
+        Format::Q6K => each_quantized(values, of, out, k_search::quantize_q6_k),
+        Format::Iq4Nl => each_quantized(values, of, out, table_search::quantize_iq4_nl),
+        Format::Iq4Xs => each_quantized(values, of, out, table_search::quantize_iq4_xs),
+        Format::Mxfp4 => each_quantized(values, of, out, table_search::quantize_mxfp4),
+        Format::F8E4M3 | Format::Int4 => refuse(format),
     }
 }
 
@@ -257,16 +279,22 @@ fn each_block<const BYTES: usize, const LEN: usize>(
     }
 }
 
+/// Writes one block, of which the importance of each value may be known.
+type BlockWriter<const BYTES: usize, const LEN: usize> =
+    fn(&[f32; LEN], Option<&[f32; LEN]>, &mut [u8; BYTES]);
+
 /// [`each_block`] the other way round.
 fn each_quantized<const BYTES: usize, const LEN: usize>(
     values: &[f32],
+    importance: Option<&[f32]>,
     out: &mut [u8],
-    block: fn(&[f32; LEN], &mut [u8; BYTES]),
+    block: BlockWriter<BYTES, LEN>,
 ) {
     let (blocks, _) = values.as_chunks::<LEN>();
     let (outs, _) = out.as_chunks_mut::<BYTES>();
-    for (values, out) in blocks.iter().zip(outs) {
-        block(values, out);
+    let importance = importance.map(|all| all.as_chunks::<LEN>().0);
+    for (index, (values, out)) in blocks.iter().zip(outs).enumerate() {
+        block(values, importance.map(|all| &all[index]), out);
     }
 }
 

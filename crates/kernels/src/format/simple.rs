@@ -6,6 +6,7 @@
 use half::f16;
 
 use super::f16_at;
+use super::search::{Widths, best_affine, best_scale, inverse, mean_square, nearest, weights};
 
 /// f16 scale, 16 bytes of nibbles.
 pub(super) fn dequantize_q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
@@ -68,39 +69,69 @@ fn fifth_bit(mask: &[u8], index: usize) -> u8 {
     (mask[index / 8] >> (index % 8) & 1) << 4
 }
 
-pub(super) fn quantize_q4_0(values: &[f32; 32], out: &mut [u8; 18]) {
-    let scale = farthest_from_zero(values) / -8.0;
+/// What the columns of a block matter, where it is known: then scales are searched, else the block
+/// is written as GGUF tools write it.
+type Importance<'a> = Option<&'a [f32; 32]>;
+
+pub(super) fn quantize_q4_0(values: &[f32; 32], matter: Importance, out: &mut [u8; 18]) {
+    let (scale, codes) = symmetric(values, matter, 8);
     put_f16(out, 0, scale);
-    put_nibbles(&mut out[2..], &round_up_from(values, 0.0, scale, 8.5, 15));
+    put_nibbles(&mut out[2..], &codes);
 }
 
-pub(super) fn quantize_q4_1(values: &[f32; 32], out: &mut [u8; 20]) {
-    let (minimum, maximum) = range(values);
-    let scale = (maximum - minimum) / 15.0;
+pub(super) fn quantize_q4_1(values: &[f32; 32], matter: Importance, out: &mut [u8; 20]) {
+    let (scale, minimum, codes) = affine(values, matter, 15);
     put_f16(out, 0, scale);
     put_f16(out, 2, minimum);
-    put_nibbles(&mut out[4..], &round_up_from(values, minimum, scale, 0.5, 15));
+    put_nibbles(&mut out[4..], &codes);
 }
 
-pub(super) fn quantize_q5_0(values: &[f32; 32], out: &mut [u8; 22]) {
-    let scale = farthest_from_zero(values) / -16.0;
-    let codes = round_up_from(values, 0.0, scale, 16.5, 31);
+pub(super) fn quantize_q5_0(values: &[f32; 32], matter: Importance, out: &mut [u8; 22]) {
+    let (scale, codes) = symmetric(values, matter, 16);
     put_f16(out, 0, scale);
     put_fifth_bits(&mut out[2..6], &codes);
     put_nibbles(&mut out[6..], &codes);
 }
 
-pub(super) fn quantize_q5_1(values: &[f32; 32], out: &mut [u8; 24]) {
-    let (minimum, maximum) = range(values);
-    let scale = (maximum - minimum) / 31.0;
-    let codes = round_up_from(values, minimum, scale, 0.5, 31);
+pub(super) fn quantize_q5_1(values: &[f32; 32], matter: Importance, out: &mut [u8; 24]) {
+    let (scale, minimum, codes) = affine(values, matter, 31);
     put_f16(out, 0, scale);
     put_f16(out, 2, minimum);
     put_fifth_bits(&mut out[4..8], &codes);
     put_nibbles(&mut out[8..], &codes);
 }
 
-pub(super) fn quantize_q8_0(values: &[f32; 32], out: &mut [u8; 34]) {
+/// Scale and codes of `scale * (code - half)`.
+fn symmetric(values: &[f32; 32], matter: Importance, half: u8) -> (f32, [u8; 32]) {
+    let end = f32::from(half);
+    let Some(matter) = matter else {
+        let scale = farthest_from_zero(values) / -end;
+        return (scale, round_up_from(values, 0.0, scale, end + 0.5, 2 * half - 1));
+    };
+    let weights = weights(values, Some(matter), mean_square(values), |_| 0.0);
+    let scale = f16::from_f32(best_scale(values, &weights, end)).to_f32();
+    let inverse = inverse(scale);
+    (scale, values.map(|value| (nearest(value * inverse, -end, end - 1.0) + end) as u8))
+}
+
+/// Scale, minimum and codes of `scale * code + minimum`.
+fn affine(values: &[f32; 32], matter: Importance, last: u8) -> (f32, f32, [u8; 32]) {
+    let end = f32::from(last);
+    let Some(matter) = matter else {
+        let (minimum, maximum) = range(values);
+        let scale = (maximum - minimum) / end;
+        return (scale, minimum, round_up_from(values, minimum, scale, 0.5, last));
+    };
+    const WIDTHS: Widths = Widths { first: -0.9, step: 0.05, count: 37 };
+    let weights = weights(values, Some(matter), mean_square(values), |_| 0.0);
+    let fit = best_affine(values, &weights, end, &WIDTHS);
+    let [scale, depth] = [fit.scale, fit.depth].map(|x| f16::from_f32(x).to_f32());
+    let inverse = inverse(scale);
+    (scale, -depth, values.map(|value| nearest((value + depth) * inverse, 0.0, end) as u8))
+}
+
+/// The scale leaves nothing to search for: it maps the largest value to the last code.
+pub(super) fn quantize_q8_0(values: &[f32; 32], _: Importance, out: &mut [u8; 34]) {
     let scale = values.iter().fold(0.0f32, |max, value| max.max(value.abs())) / 127.0;
     let inverse = inverse(scale);
     put_f16(out, 0, scale);
@@ -121,10 +152,6 @@ fn range(values: &[f32]) -> (f32, f32) {
     let max = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     // Only a block of nothing but NaN has no range.
     if min > max { (0.0, 0.0) } else { (min, max) }
-}
-
-fn inverse(scale: f32) -> f32 {
-    if scale == 0.0 { 0.0 } else { 1.0 / scale }
 }
 
 /// `(value - from) / scale + shift` cut to an integer in `0..=last`.

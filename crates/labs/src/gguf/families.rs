@@ -8,16 +8,19 @@ pub(super) type Config = Map<String, Value>;
 
 /// Files of the architecture `deepseek2` whose router is a softmax.
 pub(crate) const LATENT_SOFTMAX: Gguf =
-    Gguf { fits: softmax_routed, config: latent, ..Gguf::plain("deepseek2") };
+    Gguf { fits: softmax_routed, config: latent, ..Gguf::plain("deepseek2").written() };
 /// Those whose router is a sigmoid, with a bias for selection.
 pub(crate) const LATENT_SIGMOID: Gguf =
-    Gguf { fits: sigmoid_routed, config: latent, ..Gguf::plain("deepseek2") };
+    Gguf { fits: sigmoid_routed, config: latent, ..Gguf::plain("deepseek2").written() };
 /// Those without experts.
 pub(crate) const LATENT_DENSE: Gguf =
-    Gguf { fits: without_experts, config: latent, ..Gguf::plain("deepseek2") };
+    Gguf { fits: without_experts, config: latent, ..Gguf::plain("deepseek2").written() };
 
 /// Files of the architecture `chatglm` with queries, keys and values apart.
 pub(crate) const CHAT_SEPARATE: Gguf = Gguf { fits: separate, ..Gguf::plain("chatglm") };
+
+/// The norm before an FFN is called by what is before it.
+pub(crate) const POST_NORM: Option<&[(&str, &str)]> = Some(&[("ffn_norm", "post_attention_norm")]);
 
 pub(crate) const ERNIE_MOE: Gguf = Gguf { config: ernie_moe, ..Gguf::plain("ernie4_5-moe") };
 pub(crate) const HUNYUAN_MOE: Gguf = Gguf { config: hunyuan_moe, ..Gguf::plain("hunyuan-moe") };

@@ -8,6 +8,9 @@ pub(crate) mod hybrid;
 mod joined;
 pub(crate) mod recurrent;
 pub(crate) mod windowed;
+mod write;
+
+pub use write::{GgufOutline, GgufValue};
 
 use crate::common::aside;
 use crate::error::{Error, Result};
@@ -32,6 +35,9 @@ pub struct Gguf {
     /// Converters reordered the rows of each query and key head so that the two numbers of a
     /// rotated pair are neighbours.
     pub interleaved_qk: bool,
+    /// Present where such files are written here, too: which tensors of a layer they call otherwise
+    /// than most, as their usual names and these.
+    pub written: Option<&'static [(&'static str, &'static str)]>,
 }
 
 impl Gguf {
@@ -43,7 +49,13 @@ impl Gguf {
             config: |_, _| (),
             adapt: |_, _| (),
             interleaved_qk: false,
+            written: None,
         }
+    }
+
+    /// Such files are written here, too, with the usual names.
+    pub const fn written(self) -> Gguf {
+        Gguf { written: Some(&[]), ..self }
     }
 
     /// Converters make files of another family's architecture, whose page reads them.

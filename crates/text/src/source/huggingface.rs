@@ -159,7 +159,20 @@ fn vocabulary(
     Ok((vocabulary, added))
 }
 
-fn token_id(file: &str, token: &str, id: &Value) -> Result<u32> {
+/// The patterns of a byte-level file; `None` where it is of another kind.
+pub(super) fn byte_level_patterns(json: &Value) -> Option<Vec<String>> {
+    match normalizer(&json["normalizer"])? {
+        Normalizer::SentencePiece { .. } => None,
+        Normalizer::None | Normalizer::Nfc => patterns(&json["pre_tokenizer"], true),
+    }
+}
+
+/// Whether text is normalized to NFC.
+pub(super) fn is_nfc(json: &Value) -> bool {
+    matches!(normalizer(&json["normalizer"]), Some(Normalizer::Nfc))
+}
+
+pub(super) fn token_id(file: &str, token: &str, id: &Value) -> Result<u32> {
     let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
     id.ok_or_else(|| Error::malformed(file, format!("the token {token:?} has no id"), DAMAGED))
 }
@@ -314,14 +327,21 @@ fn merges(
     json: &Value,
     ids: &FxHashMap<&str, u32>,
 ) -> Result<FxHashMap<(u32, u32), Merge>> {
+    merge_table(file, "model.merges", merge_pairs(file, json)?, ids)
+}
+
+/// The merges of a file, however it writes them; `None` for what is not two tokens.
+pub(super) fn merge_pairs<'j>(
+    file: &str,
+    json: &'j Value,
+) -> Result<impl Iterator<Item = Option<(&'j str, &'j str)>>> {
     let list = json.as_array().ok_or_else(|| {
         Error::malformed(file, "model.merges is missing", "is this file of the right model?")
     })?;
-    let pairs = list.iter().map(|merge| match merge {
+    Ok(list.iter().map(|merge| match merge {
         Value::String(merge) => merge.split_once(' '),
         _ => merge[0].as_str().zip(merge[1].as_str()),
-    });
-    merge_table(file, "model.merges", pairs, ids)
+    }))
 }
 
 /// The table of a merge list, in which the order is the rank.

@@ -1,6 +1,7 @@
 //! The files that tokenizers come in.
 
 mod config;
+mod export;
 mod filling;
 mod gguf;
 mod huggingface;

@@ -80,6 +80,17 @@ impl Kind {
             _ => None,
         }
     }
+
+    pub fn number(self) -> i32 {
+        match self {
+            Kind::Normal => 1,
+            Kind::Unknown => 2,
+            Kind::Control => 3,
+            Kind::UserDefined => 4,
+            Kind::Unused => 5,
+            Kind::Byte => 6,
+        }
+    }
 }
 
 /// A vocabulary of scored pieces, wherever it was read.

@@ -1,0 +1,244 @@
+//! `baimo fidelity`: what a change of weights or cache costs, over a text.
+
+mod score;
+
+use crate::args::{Fidelity, Loading};
+use crate::session::{self, CacheSize};
+use crate::show::human;
+use crate::source::Source;
+use anyhow::{Context, Result, bail, ensure};
+use baimo_engine::{Engine, EventKind, KvElement, Limits, Request, Runner};
+use baimo_text::{EncodeOptions, Tokenizer};
+use indicatif::{ProgressBar, ProgressStyle};
+use score::{Position, Report};
+use serde_json::json;
+use std::collections::VecDeque;
+use std::io::Write;
+
+/// Runs both models over the text and prints how far they are apart.
+pub fn run(arguments: &Fidelity) -> Result<()> {
+    let names = [&arguments.model, arguments.other.as_ref().unwrap_or(&arguments.model)];
+    let sources = [Source::open(names[0])?, Source::open(names[1])?];
+    let vocab = sources.each_ref().map(|source| source.blueprint().vocab);
+    ensure!(
+        vocab[0] == vocab[1],
+        "{} and {}: found vocabularies of {} and {} tokens, wanted the same\nhint: compare models \
+         that share a tokenizer",
+        names[0],
+        names[1],
+        vocab[0],
+        vocab[1],
+    );
+    let chunks = chunks(arguments, &sources)?;
+    let mut loading = [arguments.loading.clone(), arguments.loading.clone()];
+    loading[1].weights = arguments.b_weights.or(loading[0].weights);
+    let kv = [arguments.kv, arguments.b_kv.unwrap_or(arguments.kv)];
+    let mut models = Vec::new();
+    for ((source, loading), kv) in sources.iter().zip(&loading).zip(kv) {
+        models.push(Model::load(source, loading, kv, arguments.context)?);
+    }
+    let [first, second] = &mut models[..] else { unreachable!("two were loaded") };
+    let bar = ProgressBar::new(chunks.len() as u64);
+    let style = "comparing {bar:30} {pos}/{len} chunks {elapsed} (ETA {eta})";
+    bar.set_style(ProgressStyle::with_template(style).expect("the template is ours"));
+    let mut scored = Vec::with_capacity(chunks.len());
+    for chunk in &chunks {
+        scored.push(compare([first, second], chunk)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let weights = [first, second].map(|model| model.weight_bytes);
+    let told = Told { names, loading: &loading, kv, weights, positions: scored[0].len() };
+    told.print(arguments, chunks.len(), &Report::new(&scored))
+}
+
+/// The text's tokens in chunks of the context, each with what the tokenizer puts before a text; the
+/// last tokens, which fill no chunk, are left out.
+fn chunks(arguments: &Fidelity, sources: &[Source; 2]) -> Result<Vec<Vec<u32>>> {
+    let (mut tokens, lead) = match (&arguments.ids, &arguments.text) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(path).context(path.display().to_string())?;
+            (parse_ids(&text).with_context(|| path.display().to_string())?, Vec::new())
+        }
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path).context(path.display().to_string())?;
+            encode(&text, sources)?
+        }
+        (None, None) => bail!("nothing to read\nhint: give --text FILE or --ids FILE"),
+    };
+    sources[0].check_tokens(&tokens)?;
+    let context = arguments.context;
+    ensure!(context >= 4, "--context {context}: wanted at least 4");
+    tokens.truncate(arguments.chunks.unwrap_or(usize::MAX).saturating_mul(context));
+    ensure!(
+        tokens.len() >= context,
+        "found {} tokens, wanted at least --context {context}\nhint: give more text, or a smaller \
+         context",
+        tokens.len(),
+    );
+    let mut chunks: Vec<Vec<u32>> = tokens.chunks_exact(context).map(<[u32]>::to_vec).collect();
+    for chunk in &mut chunks {
+        chunk.iter_mut().zip(&lead).for_each(|(token, lead)| *token = *lead);
+    }
+    Ok(chunks)
+}
+
+/// The text's tokens, and those that the tokenizer puts before any text.
+fn encode(text: &str, sources: &[Source; 2]) -> Result<(Vec<u32>, Vec<u32>)> {
+    const PLAIN: EncodeOptions = EncodeOptions { specials: false, bos: true };
+    let tokens = |tokenizer: &Tokenizer| -> Result<[Vec<u32>; 2]> {
+        Ok([tokenizer.encode(text, PLAIN)?, tokenizer.encode("", PLAIN)?])
+    };
+    let [first, second] = sources.each_ref().map(Source::tokenizer);
+    let (first, second) = match (first, second) {
+        (Ok(first), Ok(second)) => (tokens(&first)?, tokens(&second)?),
+        // Where one has none, the other's is taken: their vocabularies are as large.
+        (Ok(one), Err(_)) | (Err(_), Ok(one)) => (tokens(&one)?, tokens(&one)?),
+        (Err(error), Err(_)) => return Err(error.context("no tokenizer; --ids FILE needs none")),
+    };
+    let differ = first[0].iter().zip(&second[0]).position(|(a, b)| a != b);
+    match differ {
+        None if first[0].len() == second[0].len() => {
+            let [tokens, lead] = first;
+            Ok((tokens, lead))
+        }
+        _ => bail!(
+            "the tokenizers read the text differently from token {} on, wanted the same tokens\n\
+             hint: compare models that share a tokenizer",
+            differ.unwrap_or(first[0].len().min(second[0].len())),
+        ),
+    }
+}
+
+/// Numbers with anything between them.
+fn parse_ids(text: &str) -> Result<Vec<u32>> {
+    let words = text.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
+    words.map(|word| word.parse().with_context(|| format!("`{word}` is no token id"))).collect()
+}
+
+/// A model, loaded, with what came of it and was not looked at yet.
+struct Model {
+    engine: Engine<Runner>,
+    weight_bytes: usize,
+    rows: VecDeque<Vec<f32>>,
+}
+
+impl Model {
+    fn load(source: &Source, loading: &Loading, kv: KvElement, context: usize) -> Result<Model> {
+        /// Logits that a step may give, all rows together.
+        const LOGITS_AT_ONCE: usize = 1 << 24;
+        let rows = (LOGITS_AT_ONCE / source.blueprint().vocab.max(1)).clamp(16, 512);
+        let limits = Limits {
+            tokens_per_step: rows,
+            tokens_per_span: rows,
+            sequences: 1,
+            reuse: false,
+            ..Limits::default()
+        };
+        let size = CacheSize { positions: context, sequences: 1, shared: false, element: kv };
+        let runner = session::load(source, loading, size)?;
+        let weight_bytes = runner.decoder().weight_bytes();
+        Ok(Model { engine: session::engine(runner, limits), weight_bytes, rows: VecDeque::new() })
+    }
+
+    fn begin(&mut self, tokens: &[u32], observed: Vec<usize>) -> Result<()> {
+        let tokens = tokens.to_vec();
+        self.engine.submit(Request { tokens, observed, ..Request::default() })?;
+        Ok(())
+    }
+
+    /// Computes on until there are logits, in the order of positions.
+    fn advance(&mut self) -> Result<()> {
+        while self.rows.is_empty() && !self.engine.is_idle() {
+            for event in self.engine.step()? {
+                if let EventKind::Logits { logits, .. } = event.kind {
+                    self.rows.push_back(logits);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Both models side by side over a chunk, of which the second half is scored: there each token has
+/// at least half a context before it.
+fn compare(mut models: [&mut Model; 2], chunk: &[u32]) -> Result<Vec<Position>> {
+    let first = chunk.len() / 2;
+    for model in &mut models {
+        model.begin(chunk, (first..chunk.len() - 1).collect())?;
+    }
+    let mut scored = Vec::with_capacity(chunk.len() - 1 - first);
+    for next in &chunk[first + 1..] {
+        let mut rows = Vec::with_capacity(models.len());
+        for model in &mut models {
+            model.advance()?;
+            rows.push(model.rows.pop_front().context("the model gave no logits")?);
+        }
+        scored.push(Position::new([&rows[0], &rows[1]], *next));
+    }
+    // What is left is the end of the request.
+    for model in &mut models {
+        model.advance()?;
+    }
+    Ok(scored)
+}
+
+/// What is said of the two models beside the figures.
+struct Told<'a> {
+    names: [&'a String; 2],
+    loading: &'a [Loading; 2],
+    kv: [KvElement; 2],
+    weights: [usize; 2],
+    positions: usize,
+}
+
+impl Told<'_> {
+    fn print(&self, arguments: &Fidelity, chunks: usize, report: &Report) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        let kv = self.kv.map(|kv| match kv {
+            KvElement::F16 => "f16",
+            KvElement::F32 => "f32",
+        });
+        let settings = self.loading.each_ref().map(|loading| loading.target().name());
+        let scored = chunks * self.positions;
+        if arguments.json {
+            let mut report = report.json();
+            let model = |side: usize| {
+                json!({
+                    "model": self.names[side],
+                    "weights": settings[side],
+                    "kv": kv[side],
+                    "weight_bytes": self.weights[side],
+                })
+            };
+            report["models"] = json!([model(0), model(1)]);
+            report["context"] = arguments.context.into();
+            report["chunks"] = chunks.into();
+            report["scored_positions"] = scored.into();
+            writeln!(out, "{report:#}")?;
+            return Ok(());
+        }
+        let context = arguments.context;
+        writeln!(out, "{chunks} chunks of {context} tokens, the second half of each scored:")?;
+        writeln!(out, "{scored} positions. ± is a 95 % interval, from the chunks' means.\n")?;
+        for (side, letter) in ["A", "B"].into_iter().enumerate() {
+            let (name, bytes) = (self.names[side], human(self.weights[side], 1024, "B"));
+            writeln!(out, "{letter}  {name}")?;
+            writeln!(out, "   weights {}, {bytes} in memory; cache {}", settings[side], kv[side])?;
+            writeln!(out, "   perplexity {}", report.perplexity[side].text(4))?;
+        }
+        writeln!(out, "\nln of perplexity B / A   {}", report.ratio.text(6))?;
+        writeln!(out, "KL divergence of B from A")?;
+        writeln!(out, "   mean                  {}", report.divergence.text(6))?;
+        for (part, divergence) in &report.divergence_at {
+            let name = match part {
+                500 => "median".to_owned(),
+                1000 => "largest".to_owned(),
+                part => format!("{} %", *part as f64 / 10.0),
+            };
+            writeln!(out, "   {name:22}{divergence:.6}")?;
+        }
+        writeln!(out, "same likeliest token     {} %", report.same.text(2))?;
+        Ok(())
+    }
+}
