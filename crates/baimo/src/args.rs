@@ -4,11 +4,13 @@ mod cache;
 mod plan;
 mod quality;
 mod serve;
+mod store;
 
 pub use cache::Cache;
 pub use plan::Plan;
 pub use quality::{Fidelity, Quantize, Rule};
 pub use serve::Serve;
+pub use store::{Prune, Pull, Rm};
 
 use baimo_engine::KvElement;
 use baimo_weights::Target;
@@ -26,8 +28,9 @@ pub struct Arguments {
 
 const MODELS: &str = "\
 MODEL is a Hugging Face folder (config.json, safetensors, tokenizer), a .gguf file (any part of a
-split one), or `poet`: the small built-in model, a demonstration that writes classical Chinese
-poems. Where no MODEL is named it is what BAIMO_MODEL says, else `poet`.";
+split one), hf:OWNER/REPO or ms:OWNER/REPO (`baimo pull --help` tells more), a name of the catalog
+(`baimo list`), or `poet`: the small built-in model, a demonstration that writes classical Chinese
+poems. `run` and `serve` fetch what is not here, after saying how much that is. Where no MODEL is named it is what BAIMO_MODEL says, else `poet`.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -52,6 +55,15 @@ pub enum Command {
     Quantize(Quantize),
     /// Measures how far two models, or two settings of one, are apart over a text
     Fidelity(Fidelity),
+    /// Fetches models from Hugging Face or ModelScope
+    #[command(after_help = store::PULL)]
+    Pull(Pull),
+    /// Removes fetched models
+    #[command(after_help = store::RM)]
+    Rm(Rm),
+    /// Removes what broken downloads and older commits left
+    #[command(after_help = store::PRUNE)]
+    Prune(Prune),
     /// Lists the architectures that run
     List(List),
     /// Lists the packed weights that are kept for later starts, or drops some
@@ -122,6 +134,9 @@ pub struct Run {
     /// Text that ends the answer (may be repeated)
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
+    /// Fetches a model that is not here without asking
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// How tokens are chosen; what is not said comes from the model's generation_config.json.
@@ -282,6 +297,12 @@ pub struct List {
     /// Prints a Markdown table
     #[arg(long)]
     pub markdown: bool,
+    /// Lists the models of hubs that are here, with their bytes
+    #[arg(long)]
+    pub local: bool,
+    /// Prints JSON
+    #[arg(long, requires = "local")]
+    pub json: bool,
 }
 
 pub(crate) fn parse_target(text: &str) -> Result<Target, String> {

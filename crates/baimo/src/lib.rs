@@ -11,11 +11,14 @@ mod cache;
 mod chat;
 pub mod conversation;
 mod fidelity;
+mod fetching;
 mod limits;
 mod list;
+mod local;
 mod logits;
 mod plan;
 mod quantize;
+mod pull;
 pub mod run;
 mod screen;
 pub mod serve;
@@ -44,6 +47,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Command::ChatTemplate(arguments) => conversation::run(arguments),
         Command::Quantize(arguments) => quantize::run(arguments),
         Command::Fidelity(arguments) => fidelity::run(arguments),
+        Command::Pull(arguments) => pull::pull(arguments),
+        Command::Rm(arguments) => pull::remove(arguments),
+        Command::Prune(arguments) => pull::prune(arguments),
         Command::List(arguments) => list::run(arguments),
         Command::Cache(arguments) => cache::run(arguments),
     }

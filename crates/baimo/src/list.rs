@@ -1,11 +1,15 @@
 //! `baimo list`: the architectures that run, from the pages.
 
 use crate::args::List;
+use crate::local;
 use anyhow::Result;
 use std::io::Write;
 
 /// Prints a line for each family.
 pub fn run(arguments: &List) -> Result<()> {
+    if arguments.local {
+        return local::list(arguments.json);
+    }
     let mut out = std::io::stdout().lock();
     if arguments.markdown {
         write!(out, "{}", baimo_labs::markdown_table())?;

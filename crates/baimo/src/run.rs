@@ -5,7 +5,7 @@ use crate::args::{Run, SamplingFlags};
 use crate::screen::Screen;
 use crate::session::{self, CacheSize};
 use crate::source::{self, Source};
-use crate::{chat, conversation};
+use crate::{chat, conversation, fetching};
 use anyhow::{Context, Result};
 use baimo_engine::{Limits, Request, Sampling};
 use baimo_labs::Voice;
@@ -25,6 +25,7 @@ const SNAPSHOT_BYTES: usize = 256 << 20;
 /// Answers the prompt, or chats where there is none and a terminal.
 pub fn run(arguments: &Run) -> Result<()> {
     let (model, prompt) = model_and_prompt(arguments)?;
+    fetching::ensure(&model, arguments.yes)?;
     let source = Source::open(&model)?;
     match prompt {
         Some(prompt) => answer_once(arguments, &source, &prompt),

@@ -1,11 +1,11 @@
 //! `baimo serve`: models behind HTTP.
 
 use crate::args::{Loading, Serve};
-use crate::cache;
 use crate::run::{SPAN, sampling, stop_tokens};
 use crate::session::{self, CacheSize};
 use crate::settings::Settings;
 use crate::source::{self, Source};
+use crate::{cache, fetching};
 use anyhow::{Context, Result, bail};
 use baimo_engine::{Engine, KvElement, Limits, Runner, Spill};
 use baimo_server::keys::KeyHash;
@@ -50,6 +50,7 @@ pub fn models(arguments: &Serve, config: &Config) -> Result<Vec<Served>> {
             Some((name, model)) => (name.to_owned(), model),
             None => (name(model), model.as_str()),
         };
+        fetching::ensure(model, arguments.yes)?;
         // What cannot be served at all is told before the first request.
         Source::open(model)?;
         if served.iter().any(|other| other.name == name) {

@@ -1,7 +1,8 @@
 //! What MODEL names: a Hugging Face folder, a GGUF file or the built-in model.
 
-use crate::builtin;
+use crate::{builtin, fetching};
 use anyhow::{Context, Result, bail};
+use baimo_catalog::store::Named;
 use baimo_labs::{Blueprint, GgufHeader, GgufTensors, Voice, voices};
 use baimo_text::{GgufVocabulary, Template, Tokenizer};
 use baimo_weights::Checkpoint;
@@ -234,10 +235,11 @@ pub fn default_model() -> String {
 /// Whether a lone argument is meant as a model rather than a prompt: something lies there, or it is
 /// spelled like a path or a name.
 pub fn looks_like_a_model(text: &str) -> bool {
-    let spelled = text.ends_with(".gguf")
-        || text.starts_with(['/', '.', '~'])
-        || ["hf:", "ms:"].iter().any(|scheme| text.starts_with(scheme));
-    text == BUILT_IN || Path::new(text).exists() || (spelled && !text.contains(' '))
+    let spelled = text.ends_with(".gguf") || text.starts_with(['/', '.', '~']);
+    text == BUILT_IN
+        || Path::new(text).exists()
+        || (spelled && !text.contains(' '))
+        || Named::is_meant(text)
 }
 
 pub(crate) fn locate(model: &str) -> Result<PathBuf> {
@@ -248,11 +250,13 @@ pub(crate) fn locate(model: &str) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    let hint = match model.split_once(':') {
-        Some(("hf" | "ms", _)) => "downloading is not built yet: give a folder or a .gguf file",
-        Some(_) | None => "MODEL is a folder with config.json, a .gguf file, or `poet` (built in)",
-    };
-    bail!("{model}: no such file or folder\nhint: {hint}")
+    if let Some(path) = fetching::located(model)? {
+        return Ok(path);
+    }
+    bail!(
+        "{model}: no such file or folder\nhint: MODEL is a folder with config.json, a .gguf file, \
+         hf:OWNER/REPO, ms:OWNER/REPO, a name of the catalog, or `poet` (built in)"
+    )
 }
 
 fn has_weights(folder: &Path) -> bool {

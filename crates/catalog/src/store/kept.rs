@@ -106,8 +106,9 @@ impl Store {
         if gone.is_empty() {
             return Err(nothing("nothing of it here"));
         }
-        let plain = |path: &Path| fs::symlink_metadata(path).map_or(0, |data| disk_bytes(&data));
-        removal.items.extend(gone.iter().map(|path| item(path.clone(), "a file", plain(path))));
+        removal
+            .items
+            .extend(gone.iter().map(|path| item(path.clone(), "a file", disk_bytes(path))));
         if reference.part.is_none() {
             let name = folder.refs().join(reference.revision());
             let all = [name, snapshot].into_iter().filter(|path| path.exists());
@@ -248,13 +249,12 @@ fn partials(folder: &Folder) -> Vec<Unused> {
     let endings = [SUFFIX, RECORD_SUFFIX, ".tmp"];
     let names = names.filter(|name| endings.iter().any(|ending| name.ends_with(ending)));
     let names = names.filter(|name| !folder.is_locked(name.split('.').next().unwrap_or_default()));
-    let unused = |name: String| {
-        let path = folder.blobs().join(name);
-        let bytes = fs::symlink_metadata(&path).map_or(0, |metadata| disk_bytes(&metadata));
-        let repo = Reference::new(folder.hub, &folder.repo);
-        Unused { path, what: format!("{repo}: a download that has not ended"), bytes }
-    };
-    names.map(unused).collect()
+    names.map(|name| unused(folder, &name, "a download that has not ended")).collect()
+}
+
+fn unused(folder: &Folder, name: &str, why: &str) -> Unused {
+    let (path, repo) = (folder.blobs().join(name), Reference::new(folder.hub, &folder.repo));
+    Unused { bytes: disk_bytes(&path), what: format!("{repo}: {why}"), path }
 }
 
 /// Blobs that no snapshot links to once these files of snapshots are `gone`.
@@ -268,13 +268,7 @@ fn orphans(folder: &Folder, gone: &[PathBuf]) -> Vec<Unused> {
         .collect();
     let names = names_in(&folder.blobs()).into_iter();
     let blobs = names.filter(|name| super::Hash::read(name).is_some() && !needed.contains(name));
-    let unused = |name: String| {
-        let path = folder.blobs().join(name);
-        let bytes = fs::symlink_metadata(&path).map_or(0, |metadata| disk_bytes(&metadata));
-        let repo = Reference::new(folder.hub, &folder.repo);
-        Unused { path, what: format!("{repo}: bytes that no file has"), bytes }
-    };
-    blobs.map(unused).collect()
+    blobs.map(|name| unused(folder, &name, "bytes that no file has")).collect()
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
@@ -288,26 +282,31 @@ fn names_in(folder: &Path) -> Vec<String> {
 /// Bytes that a folder takes on the disk, each file once.
 fn bytes_below(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let bytes = |path: PathBuf| match fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => bytes_below(&path),
-        Ok(metadata) => disk_bytes(&metadata),
-        Err(_) => 0,
+    let bytes = |path: PathBuf| match path.is_dir() && !path.is_symlink() {
+        true => bytes_below(&path),
+        false => disk_bytes(&path),
     };
     entries.map(|entry| bytes(entry.path())).sum()
 }
 
-/// Bytes that a file takes: of one with holes, those that are there. A link takes none.
-#[cfg(unix)]
-fn disk_bytes(metadata: &Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    match metadata.is_symlink() {
-        true => 0,
-        false => metadata.len().min(metadata.blocks() * 512),
+/// Bytes that a file takes. A link takes none, nor does what is missing of a download.
+fn disk_bytes(path: &Path) -> u64 {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return 0 };
+    let is_partial = path.to_str().is_some_and(|path| path.ends_with(SUFFIX));
+    match (metadata.is_symlink(), is_partial) {
+        (true, _) => 0,
+        (false, true) => metadata.len().min(allocated(&metadata)),
+        (false, false) => metadata.len(),
     }
 }
 
-/// Bytes that a file takes. A link takes none.
+#[cfg(unix)]
+fn allocated(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.blocks() * 512
+}
+
 #[cfg(not(unix))]
-fn disk_bytes(metadata: &Metadata) -> u64 {
-    if metadata.is_symlink() { 0 } else { metadata.len() }
+fn allocated(metadata: &Metadata) -> u64 {
+    metadata.len()
 }

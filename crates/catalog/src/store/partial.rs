@@ -83,7 +83,8 @@ impl Partial {
     pub(super) fn keep(&self) -> io::Result<()> {
         let done = self.done().pairs();
         self.file.sync_data()?;
-        let fresh = self.record.with_extension(format!("{}.tmp", std::process::id()));
+        // One name is enough: whoever writes holds the lock, and what is damaged is not believed.
+        let fresh = fresh(&self.record);
         let written = File::create(&fresh).and_then(|mut file| {
             file.write_all(&serde_json::to_vec(&Record { size: self.size, done })?)?;
             file.sync_data()?;
@@ -115,7 +116,7 @@ impl Partial {
             Err(error) => return Err(error),
         }
         sync_folder(whole);
-        let _gone = std::fs::remove_file(&self.record);
+        let _gone = (std::fs::remove_file(&self.record), std::fs::remove_file(fresh(&self.record)));
         Ok(())
     }
 
@@ -134,6 +135,11 @@ fn paths(whole: &Path) -> (PathBuf, PathBuf) {
     let name = whole.file_name().unwrap_or_default().to_string_lossy();
     let beside = |suffix| whole.with_file_name(format!("{name}.baimo{suffix}"));
     (beside(SUFFIX), beside(RECORD_SUFFIX))
+}
+
+/// A record that is being written.
+fn fresh(record: &Path) -> PathBuf {
+    record.with_extension("incomplete-ranges.tmp")
 }
 
 /// What a record says, if it is one of these bytes.
