@@ -1,12 +1,14 @@
 //! What the command line says.
 
 mod cache;
+mod facts;
 mod plan;
 mod quality;
 mod serve;
 mod store;
 
 pub use cache::Cache;
+pub use facts::{List, Show, Sort};
 pub use plan::Plan;
 pub use quality::{Fidelity, Quantize, Rule};
 pub use serve::Serve;
@@ -43,7 +45,7 @@ pub enum Command {
     Logits(Logits),
     /// Measures tokens a second for prompts and for answers
     Bench(Bench),
-    /// Draws the architecture with parameters, bytes and cache per token
+    /// Draws the architecture of a model here, or tells what is known of one in the catalog
     Show(Show),
     /// Says whether a model fits and how fast it will be, without its weights
     Plan(Plan),
@@ -64,7 +66,7 @@ pub enum Command {
     /// Removes what broken downloads and older commits left
     #[command(after_help = store::PRUNE)]
     Prune(Prune),
-    /// Lists the architectures that run
+    /// Lists the models of the catalog, or the architectures that run
     List(List),
     /// Lists the packed weights that are kept for later starts, or drops some
     Cache(Cache),
@@ -247,16 +249,6 @@ pub struct Bench {
     pub json: bool,
 }
 
-/// `baimo show`.
-#[derive(Args, Debug)]
-pub struct Show {
-    /// The model; a folder with nothing but config.json will do [default: as in `run`]
-    pub model: Option<String>,
-    /// Prints JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// `baimo tokenize`.
 #[derive(Args, Debug)]
 pub struct Tokenize {
@@ -289,20 +281,6 @@ pub struct ChatTemplate {
     /// What the chat template is told
     #[command(flatten)]
     pub chat: ChatFlags,
-}
-
-/// `baimo list`.
-#[derive(Args, Debug)]
-pub struct List {
-    /// Prints a Markdown table
-    #[arg(long)]
-    pub markdown: bool,
-    /// Lists the models of hubs that are here, with their bytes
-    #[arg(long)]
-    pub local: bool,
-    /// Prints JSON
-    #[arg(long, requires = "local")]
-    pub json: bool,
 }
 
 pub(crate) fn parse_target(text: &str) -> Result<Target, String> {

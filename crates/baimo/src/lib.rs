@@ -8,6 +8,7 @@ pub mod args;
 mod bench;
 mod builtin;
 mod cache;
+mod catalog;
 mod chat;
 pub mod conversation;
 mod fidelity;

@@ -1,17 +1,35 @@
-//! `baimo show`: the architecture drawn from the Blueprint.
+//! `baimo show`: the architecture drawn from the Blueprint, or a row of the catalog.
 
 use crate::args::Show;
-use crate::cache;
 use crate::source::{self, Source};
-use anyhow::Result;
+use crate::{cache, catalog};
+use anyhow::{Result, bail};
 use baimo_labs::Blueprint;
 use serde_json::json;
 use std::io::Write;
+use std::path::Path;
 
-/// Draws the model; of a folder without weights, what config.json says.
+/// Draws the model; of a folder without weights, what config.json says. What is no file or folder
+/// is a name of the catalog, of which all that is known is told.
 pub fn run(arguments: &Show) -> Result<()> {
     let model = arguments.model.clone().unwrap_or_else(source::default_model);
-    let source = Source::describe(&model)?;
+    if model == source::BUILT_IN || Path::new(&model).exists() {
+        return draw(&model, arguments);
+    }
+    let catalog = catalog::with(&arguments.import)?;
+    if let Some(entry) = catalog.find(&model) {
+        return catalog::show(&entry, arguments.json);
+    }
+    let near = catalog.near(&model);
+    if near.is_empty() || source::looks_like_a_model(&model) {
+        return draw(&model, arguments);
+    }
+    let near = near.join(", ");
+    bail!("{model}: no such file or folder\nhint: perhaps {near}? `baimo list` prints all names")
+}
+
+fn draw(model: &str, arguments: &Show) -> Result<()> {
+    let source = Source::describe(model)?;
     let (blueprint, count) = (source.blueprint(), source.blueprint().count());
     // Two bytes a number: what `run` caches by default.
     let cache = 2 * count.cached_per_token;

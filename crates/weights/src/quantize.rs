@@ -48,6 +48,15 @@ impl Target {
         let found = Target::ALL.iter().find(|(_, target)| *target == self);
         found.expect("every target is listed").0
     }
+
+    /// Bits that a weight of a linear map takes, its share of scales included; `None` where the
+    /// checkpoint decides.
+    pub fn bits_per_weight(self) -> Option<f64> {
+        /// A row length that every format can hold.
+        const COLUMNS: usize = 256;
+        let format = target_format(self, Format::F32, COLUMNS, Role::Linear);
+        (self != Target::Native).then(|| format.bits_per_weight())
+    }
 }
 
 impl FromStr for Target {

@@ -80,6 +80,7 @@ pub const MODEL_FIELDS: &[Field] = &[
     field("hugging_face", Form::Repository, "Hugging Face"),
     field("model_scope", Form::Repository, "ModelScope"),
     field("variants", Form::Variants, "variants"),
+    field("gguf", Form::Repository, "GGUF"),
     field("api_model", Form::Text, "name in the API"),
     field("report", Form::Link, "report"),
     field("page", Form::Link, "page"),

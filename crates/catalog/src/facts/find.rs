@@ -65,17 +65,18 @@ fn is_called(model: &Model, name: &str) -> bool {
     model.names().chain(api).any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// The variants of a model with their repositories.
-fn variants(model: &Model) -> &[(String, String)] {
-    match model.facts.get("variants").map(|fact| &fact.value) {
-        Some(Value::Named(variants)) => variants,
+/// The variants of a model with their repositories; the last may be its GGUF files.
+fn variants(model: &Model) -> impl Iterator<Item = (&str, &str)> {
+    let listed = match model.facts.get("variants").map(|fact| &fact.value) {
+        Some(Value::Named(variants)) => variants.as_slice(),
         _ => &[],
-    }
+    };
+    let listed = listed.iter().map(|(name, id)| (name.as_str(), id.as_str()));
+    listed.chain(model.text("gguf").map(|id| ("gguf", id)))
 }
 
 fn variant_called<'a>(model: &'a Model, name: &str) -> Option<&'a str> {
-    let names = variants(model).iter().map(|(variant, _)| variant.as_str());
-    names.into_iter().find(|variant| {
+    variants(model).map(|(variant, _)| variant).find(|variant| {
         let (wanted, end) = (name.len().checked_sub(variant.len()), format!("-{variant}"));
         let at = wanted.and_then(|at| at.checked_sub(1)).filter(|at| name.is_char_boundary(*at));
         at.is_some_and(|at| {
@@ -91,11 +92,11 @@ fn lies_in<'a>(model: &'a Model, name: &str) -> Option<Option<&'a str>> {
         let (_, last) = id.split_once('/').unwrap_or(("", id));
         id.eq_ignore_ascii_case(name) || last.eq_ignore_ascii_case(name)
     };
-    let own = ["hugging_face", "model_scope"].into_iter().filter_map(|key| model.text(key));
-    if own.into_iter().any(called) {
+    let mut own = ["hugging_face", "model_scope"].into_iter().filter_map(|key| model.text(key));
+    if own.any(called) {
         return Some(None);
     }
-    variants(model).iter().find(|(_, id)| called(id)).map(|(variant, _)| Some(&**variant))
+    variants(model).find(|(_, id)| called(id)).map(|(variant, _)| Some(variant))
 }
 
 impl Entry<'_> {
@@ -117,20 +118,28 @@ impl Entry<'_> {
         self.on_model_scope(&self.hugging_face()?.id)
     }
 
-    /// Where the lab itself keeps GGUF files of the model, on Hugging Face and on ModelScope.
+    /// Where GGUF files of the model are kept: on Hugging Face, and where the lab itself keeps
+    /// them, on ModelScope.
     pub fn gguf(&self) -> Option<(Repository, Option<Repository>)> {
         let id = self.of_variant("gguf")?;
         let there = self.on_model_scope(id);
         Some((Repository { id: id.to_owned(), stated: true }, there))
     }
 
-    fn of_variant(&self, variant: &str) -> Option<&str> {
-        let (_, id) = variants(self.model).iter().find(|(name, _)| name == variant)?;
-        Some(id)
+    /// The names of the row's variants.
+    pub fn variants(&self) -> impl Iterator<Item = &str> {
+        variants(self.model).map(|(name, _)| name)
     }
 
+    fn of_variant(&self, variant: &str) -> Option<&str> {
+        variants(self.model).find(|(name, _)| *name == variant).map(|(_, id)| id)
+    }
+
+    /// What a repository of the lab itself is called on ModelScope.
     fn on_model_scope(&self, id: &str) -> Option<Repository> {
-        let (owner, (_, name)) = (self.lab.text("model_scope_owner")?, id.split_once('/')?);
-        Some(Repository { id: format!("{owner}/{name}"), stated: false })
+        let (owner, name) = id.split_once('/')?;
+        let (own, _) = self.model.text("hugging_face")?.split_once('/')?;
+        let there = self.lab.text("model_scope_owner").filter(|_| owner == own)?;
+        Some(Repository { id: format!("{there}/{name}"), stated: false })
     }
 }

@@ -4,12 +4,16 @@
 //! the closed list of [`field`]; whatever else it says is an error that names the place. Unknown
 //! facts are absent, and contested ones carry the other view.
 
+mod convention;
 pub mod field;
 mod find;
 mod read;
+mod select;
 mod value;
 
+pub use convention::{Convention, ImportError};
 pub use find::{Entry, Repository};
+pub use select::Selection;
 pub use value::{Date, Parameters, Value};
 
 use field::{Field, LAB_FIELDS, MODEL_FIELDS};
@@ -273,9 +277,11 @@ impl Model {
         self.text("weights") == Some("open")
     }
 
-    /// Whether a page reads its architecture and nothing else is missing.
+    /// Whether its weights are to be had, a page reads its architecture, and nothing else is
+    /// missing.
     pub fn runs(&self) -> bool {
-        self.missing.is_none() && self.text("architecture").is_some_and(baimo_labs::reads)
+        let is_complete = self.missing.is_none() && self.kind == Kind::Model && self.is_open();
+        is_complete && self.text("architecture").is_some_and(baimo_labs::reads)
     }
 }
 

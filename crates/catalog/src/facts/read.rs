@@ -130,7 +130,7 @@ fn fits_together(place: &Place, model: &Model) -> Result<(), Error> {
     {
         return Err(place.wrong("active", &found("active"), "at most the total"));
     }
-    let downloads = ["hugging_face", "model_scope", "variants"];
+    let downloads = ["hugging_face", "model_scope", "variants", "gguf"];
     let download = downloads.into_iter().find(|key| model.facts.contains_key(key));
     match download {
         Some(key) if !model.is_open() => {

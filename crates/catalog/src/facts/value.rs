@@ -1,5 +1,6 @@
 //! What a fact can say: dates as precise as they are known, numbers of parameters, tokens.
 
+use chrono::NaiveDate;
 use serde_json::Value as Json;
 use std::fmt;
 use std::str::FromStr;
@@ -38,14 +39,10 @@ impl FromStr for Date {
             Some(_) => Err(WANTED),
         };
         let (year, month, day) = (number(4)?.ok_or(WANTED)?, number(2)?, number(2)?);
-        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let days = match month {
-            None | Some(1 | 3 | 5 | 7 | 8 | 10 | 12) => 31,
-            Some(2) => 28 + u16::from(leap),
-            Some(_) => 30,
+        let day_of = |month: u16, day: u16| {
+            NaiveDate::from_ymd_opt(i32::from(year), u32::from(month), u32::from(day))
         };
-        let fits = |value: Option<u16>, most| value.is_none_or(|v| (1..=most).contains(&v));
-        if parts.next().is_some() || !fits(month, 12) || !fits(day, days) {
+        if parts.next().is_some() || day_of(month.unwrap_or(1), day.unwrap_or(1)).is_none() {
             return Err(WANTED);
         }
         Ok(Date { year, month: month.map(|m| m as u8), day: day.map(|d| d as u8) })
