@@ -195,10 +195,7 @@ struct Told<'a> {
 impl Told<'_> {
     fn print(&self, arguments: &Fidelity, chunks: usize, report: &Report) -> Result<()> {
         let mut out = std::io::stdout().lock();
-        let kv = self.kv.map(|kv| match kv {
-            KvElement::F16 => "f16",
-            KvElement::F32 => "f32",
-        });
+        let kv = self.kv.map(KvElement::name);
         let settings = self.loading.each_ref().map(|loading| loading.target().name());
         let scored = chunks * self.positions;
         if arguments.json {

@@ -111,11 +111,7 @@ impl Settings {
         let mut out = format!("models = [{}]\n\n", models.join(", "));
         out.push_str(&printed(&self.server));
         out.push_str("\n[model]\n");
-        let kv = kv.map(|kv| match kv {
-            KvElement::F16 => "f16",
-            KvElement::F32 => "f32",
-            KvElement::Q8 => "q8",
-        });
+        let kv = kv.map(KvElement::name);
         let lines = [
             ("context", context.map(|n| n.to_string()), "positions of a conversation"),
             ("cache_tokens", cache_tokens.map(|n| n.to_string()), "positions that all share"),

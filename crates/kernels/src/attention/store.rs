@@ -38,6 +38,15 @@ impl KvElement {
             KvElement::Q8 => 1,
         }
     }
+
+    /// The name users give.
+    pub fn name(self) -> &'static str {
+        match self {
+            KvElement::F16 => "f16",
+            KvElement::F32 => "f32",
+            KvElement::Q8 => "q8",
+        }
+    }
 }
 
 /// What a layer caches for each position.
