@@ -32,7 +32,8 @@ const MODELS: &str = "\
 MODEL is a Hugging Face folder (config.json, safetensors, tokenizer), a .gguf file (any part of a
 split one), hf:OWNER/REPO or ms:OWNER/REPO (`baimo pull --help` tells more), a name of the catalog
 (`baimo list`), or `poet`: the small built-in model, a demonstration that writes classical Chinese
-poems. `run` and `serve` fetch what is not here, after saying how much that is. Where no MODEL is named it is what BAIMO_MODEL says, else `poet`.";
+poems. `run` and `serve` fetch what is not here, after saying how much that is. Where no MODEL is
+named it is what BAIMO_MODEL says, else `poet`.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]

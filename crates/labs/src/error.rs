@@ -11,8 +11,8 @@ pub enum Error {
     },
     /// No page knows the architecture.
     #[error(
-        "architecture `{found}` has no page here\nhint: `baimo list --architectures` shows what runs; \
-         {nearest}"
+        "architecture `{found}` has no page here\nhint: `baimo list --architectures` shows what \
+         runs; {nearest}"
     )]
     UnknownArchitecture {
         /// The architecture asked for.

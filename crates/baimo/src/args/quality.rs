@@ -37,8 +37,8 @@ pub struct Quantize {
     /// Rounds weights again that are quantized already, which loses more than rounding them once
     #[arg(long)]
     pub allow_requantize: bool,
-    /// An importance matrix, as llama.cpp writes it, in either of its formats: columns that matter more are rounded
-    /// with more care
+    /// An importance matrix, as llama.cpp writes it, in either of its formats: columns that matter
+    /// more are rounded with more care
     #[arg(long, value_name = "FILE")]
     pub imatrix: Option<PathBuf>,
     /// Threads that compute [default: one for each processor]

@@ -187,14 +187,13 @@ fn per_head(pass: &Pass, maps: Matrices) -> Lent {
     y
 }
 
-/// Positions that each row chooses, where there are more.
+/// Positions that each row chooses at most.
 fn chosen(pass: &Pass, choice: &Choice) -> Option<usize> {
     if let Choice::Indexed(indexer) = choice {
         indexed(pass, indexer);
         pass.chosen.set(Some(indexer.active));
     }
-    let reached = pass.shape.position + pass.shape.rows;
-    pass.chosen.get().filter(|&active| reached > active)
+    pass.chosen.get()
 }
 
 fn indexed(pass: &Pass, shape: &Indexer) {

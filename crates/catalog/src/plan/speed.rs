@@ -76,12 +76,15 @@ impl Pass<'_> {
                 work + machine.region_seconds
             }
             Operation::Attention(attended) => {
-                machine.attended(attended, shape) * slower + machine.region_seconds
+                // Rows that choose are a task each.
+                let tasks = (attended.layout.kv_heads as f64) * rows;
+                let idle = attended.chosen.map_or(1.0, |_| self.idle(tasks));
+                machine.attended(attended, shape) * slower * idle + machine.region_seconds
             }
             Operation::Choice { heads, dim, keys } => {
                 let (asked, costs) = (rows * *keys as f64, &machine.attention);
                 let each = costs.asked + costs.asked_number * (heads * dim) as f64;
-                asked * each * slower + machine.region_seconds
+                asked * each * slower * self.idle(rows) + machine.region_seconds
             }
             Operation::Recurrence { heads, k_dim, v_dim, delta, by_channel } => {
                 let pace = match (delta, by_channel) {
@@ -94,6 +97,12 @@ impl Pass<'_> {
             }
             Operation::Numbers(work, count) => machine.worked(*work, *count, slower),
         }
+    }
+
+    /// How much longer so few tasks take than if all threads had some.
+    fn idle(&self, tasks: f64) -> f64 {
+        let threads = self.shape.threads.min(self.machine.threads) as f64;
+        threads / threads.min(tasks)
     }
 
     fn product(&self, product: &Product) -> f64 {
@@ -156,8 +165,13 @@ impl Machine {
         let each = (shape.sequences * layout.kv_heads) as f64;
         let costs = &self.attention;
         if let Some(active) = chosen {
-            let positions = shape.rows as f64 * active as f64;
-            return each * positions * self.chosen(shape, group, stored, width);
+            let rows = shape.position + 1..=shape.position + shape.rows;
+            let seconds = rows.map(|reached| match reached > active {
+                true => active as f64 * self.chosen(shape, group, stored, width),
+                // All of them: whole pages, as they are stored.
+                false => reached.next_multiple_of(PAGE) as f64 * self.whole(attended, shape, width),
+            });
+            return each * seconds.sum::<f64>();
         }
         let rows_max = (ROW_NUMBERS_MAX / layout.v_dim.max(1)).clamp(16, 128);
         let together = group.min(rows_max);
@@ -185,6 +199,19 @@ impl Machine {
             KvElement::F32 => &self.attention.few_f32,
             KvElement::Q8 => &self.attention.few_q8,
         }
+    }
+
+    /// Seconds for a position that all heads of one token meet in a page as it is stored.
+    fn whole(&self, attended: &Attended, shape: &Shape, width: f64) -> f64 {
+        let group = attended.heads / attended.layout.kv_heads;
+        let rows = group.next_multiple_of(LANES) as f64;
+        if attended.layout.latent {
+            return attended.layout.k_dim as f64 * at(&self.attention.latent, rows);
+        }
+        if group <= FEW_ROWS {
+            return width * at(self.few(shape), group as f64);
+        }
+        rows * (self.attention.pair + self.attention.pair_number * width)
     }
 
     /// Seconds for a position that one token of `group` heads chose.

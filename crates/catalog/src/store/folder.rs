@@ -8,6 +8,7 @@ use super::{Error, Hub, Settings};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How folders of models begin in Hugging Face's cache.
 const MODELS: &str = "models--";
@@ -219,10 +220,12 @@ fn lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
-/// A name beside `path` that no other process uses.
+/// A name beside `path` that nobody else uses, in this process or another.
 fn unique(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    path.with_file_name(format!(".{name}.{process}.{count}.tmp"))
 }
 
 #[cfg(unix)]

@@ -69,7 +69,8 @@ mod tests {
             }
             prop_assert_eq!(ranges.count(), set.iter().filter(|there| **there).count() as u64);
             let missing = ranges.missing(80, piece);
-            prop_assert!(missing.iter().all(|range| (1..=piece).contains(&(range.end - range.start))));
+            let lengths = missing.iter().map(|range| range.end - range.start);
+            prop_assert!(lengths.clone().all(|length| (1..=piece).contains(&length)));
             let missing: Vec<u64> = missing.into_iter().flatten().collect();
             let wanted: Vec<u64> = (0..80).filter(|at| !set[*at as usize]).collect();
             prop_assert_eq!(missing, wanted);
@@ -77,7 +78,9 @@ mod tests {
         }
 
         #[test]
-        fn pairs_that_are_read_are_sound(pairs in prop::collection::vec([0u64..40, 0u64..40], 0..6)) {
+        fn pairs_that_are_read_are_sound(
+            pairs in prop::collection::vec([0u64..40, 0u64..40], 0..6),
+        ) {
             if let Some(ranges) = Ranges::from_pairs(&pairs, 30) {
                 let mut again = Ranges::default();
                 ranges.0.iter().for_each(|range| again.add(range.clone()));

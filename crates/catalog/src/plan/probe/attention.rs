@@ -1,7 +1,7 @@
 //! Softmax attention of few rows and of many, of grouped and of latent layers.
 
 use super::super::machine::{Attention, Cost};
-use super::{numbers, seconds};
+use super::{MEMORY, numbers, seconds};
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::{
     Attention as How, AttentionSpan, Chooser, KvElement, KvLayout, KvStore, PAGE, attention, choose,
@@ -9,8 +9,8 @@ use baimo_kernels::attention::{
 
 /// Positions that answers look back on.
 const POSITIONS: usize = 4096;
-/// Layers, so that what is cached comes from memory.
-const LAYERS: usize = 12;
+/// Bytes that are cached, so that they come from memory.
+const CACHED: usize = MEMORY / 2;
 /// Rows and positions of a prompt.
 const PROMPT: usize = 512;
 
@@ -22,10 +22,10 @@ pub(super) fn measure(kernels: &Kernels) -> Attention {
     // Two widths tell what a pair costs and what each of its numbers does.
     let pair_number = ((wide - narrow) / 128.0).max(0.0);
     let pair = (narrow - 128.0 * pair_number).max(0.0);
-    let latents = caches(kernels, LATENT, LAYERS);
+    let latents = caches(kernels, LATENT, layers(LATENT));
     let at = |rows: usize| {
         let spent = spent(kernels, &latents, rows.min(128), rows.div_ceil(128), None);
-        let met = (LAYERS * POSITIONS * LATENT.k_dim * rows.div_ceil(128)) as f64;
+        let met = (latents.len() * POSITIONS * LATENT.k_dim * rows.div_ceil(128)) as f64;
         Cost { rows: rows.min(128) as f64, seconds: spent / met }
     };
     let latent = [16, 32, 64].map(at).to_vec();
@@ -41,6 +41,11 @@ pub(super) fn measure(kernels: &Kernels) -> Attention {
         asked,
         asked_number,
     }
+}
+
+/// How many layers hold so much together.
+fn layers(layout: KvLayout) -> usize {
+    CACHED.div_ceil(POSITIONS / PAGE * layout.bytes_per_page())
 }
 
 /// Layers that hold [`POSITIONS`].
@@ -81,8 +86,8 @@ fn spent(
 /// For each cached number, by the query heads that share it.
 fn few(kernels: &Kernels, element: KvElement) -> Vec<Cost> {
     let layout = KvLayout { kv_heads: 8, k_dim: 128, v_dim: 128, latent: false, element };
-    let stores = caches(kernels, layout, LAYERS);
-    let met = (LAYERS * POSITIONS * 8 * 256) as f64;
+    let stores = caches(kernels, layout, layers(layout));
+    let met = (stores.len() * POSITIONS * 8 * 256) as f64;
     let of = |heads: usize| Cost {
         rows: heads as f64,
         seconds: spent(kernels, &stores, heads, 1, None) / met,
