@@ -73,8 +73,8 @@ impl Importance {
 fn from_gguf(contents: &gguf::Contents, bytes: &[u8], path: &Path) -> Result<Importance, Error> {
     let mut importance = Importance::default();
     let metadata = &contents.metadata;
-    let number = |key: &str| metadata.get(key).and_then(Value::as_u64).unwrap_or(0) as usize;
-    importance.chunks = number("imatrix.chunk_count");
+    let chunks = metadata.get("imatrix.chunk_count").and_then(Value::as_u64);
+    importance.chunks = chunks.unwrap_or(0) as usize;
     if metadata.get("imatrix.datasets").is_some() {
         importance.texts = metadata.get_strings("imatrix.datasets")?.to_vec();
     }
