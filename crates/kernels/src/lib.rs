@@ -26,7 +26,7 @@ pub use scratch::{Floats, Lent};
 pub use slots::{SlotSpan, SlotStore};
 pub use threads::Pool;
 
-use matmul::{Int8Block, Int16Block};
+use matmul::{Int8Block, Int8Group, Int16Block};
 use scratch::Scratch;
 
 /// Where arithmetic runs: the instruction set and the threads. Every operation takes one.
@@ -37,6 +37,7 @@ pub struct Kernels {
     pub pool: Pool,
     scratch: Scratch<f32>,
     int8: Scratch<Int8Block>,
+    int8_groups: Scratch<Int8Group>,
     int16: Scratch<Int16Block>,
 }
 
@@ -53,6 +54,7 @@ impl Kernels {
             pool: Pool::new(threads),
             scratch: Scratch::default(),
             int8: Scratch::default(),
+            int8_groups: Scratch::default(),
             int16: Scratch::default(),
         }
     }

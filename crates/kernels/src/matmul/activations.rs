@@ -15,6 +15,7 @@ pub struct Activations<'a> {
     rows: usize,
     columns: usize,
     int8: Option<Lent<Int8Block>>,
+    int8_groups: Option<Lent<Int8Group>>,
     int16: Option<Lent<Int16Block>>,
 }
 
@@ -25,6 +26,9 @@ pub(super) enum InputKind {
     Floats,
     /// In 8 bits: rounding them costs less than weights of 6 bits and fewer did.
     Int8,
+    /// In 8 bits with one scale for 256 columns, for weights whose own scale is for as many and
+    /// whose small scales are integers: the whole group is then summed in integers.
+    Int8Groups,
     /// In 16 bits: in 8, rounding the inputs would cost more than rounding the weights did.
     Int16,
 }
@@ -34,13 +38,13 @@ pub(super) const fn input_kind(format: Format) -> InputKind {
     match format {
         Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => InputKind::Floats,
         Format::Q8_0 => InputKind::Int16,
+        Format::Q4K => InputKind::Int8Groups,
         Format::Q4_0
         | Format::Q4_1
         | Format::Q5_0
         | Format::Q5_1
         | Format::Q2K
         | Format::Q3K
-        | Format::Q4K
         | Format::Q5K
         | Format::Q6K
         | Format::Iq4Nl
@@ -54,7 +58,7 @@ pub(super) const fn input_kind(format: Format) -> InputKind {
 pub const fn input_bits(format: Format) -> usize {
     match input_kind(format) {
         InputKind::Floats => 32,
-        InputKind::Int8 => 8,
+        InputKind::Int8 | InputKind::Int8Groups => 8,
         InputKind::Int16 => 16,
     }
 }
@@ -107,6 +111,44 @@ impl Int8Block {
     }
 }
 
+/// 256 columns of a row in 8 bits: `value = scale * code`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub(crate) struct Int8Group {
+    /// -127..=127.
+    pub codes: [[i8; BLOCK]; GROUP / BLOCK],
+    /// The sums of each 32 codes.
+    pub sums: [i16; GROUP / BLOCK],
+    /// The largest magnitude / 127; NaN if a value was NaN.
+    pub scale: f32,
+}
+
+/// Columns of an [`Int8Group`].
+pub(super) const GROUP: usize = 256;
+
+impl Int8Group {
+    const ZERO: Int8Group =
+        Int8Group { codes: [[0; BLOCK]; GROUP / BLOCK], sums: [0; GROUP / BLOCK], scale: 0.0 };
+
+    /// Codes `4v..4v + 4` of block `block`, the first lowest.
+    ///
+    /// # Safety
+    /// Both are below 8.
+    #[inline]
+    pub(super) unsafe fn four(&self, block: usize, v: usize) -> i32 {
+        // SAFETY: the caller's promise.
+        let four = unsafe { self.codes.get_unchecked(block).as_chunks::<4>().0.get_unchecked(v) };
+        i32::from_le_bytes(four.map(i8::cast_unsigned))
+    }
+
+    /// The sums of blocks `2 * pair` and the next, the first lowest.
+    #[inline]
+    pub(super) fn two_sums(&self, pair: usize) -> i32 {
+        let [low, high] = self.sums.as_chunks::<2>().0[pair];
+        i32::from(low) & 0xffff | i32::from(high) << 16
+    }
+}
+
 /// 32 columns of a row in 16 bits: `value = scale * code`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
@@ -154,12 +196,13 @@ impl<'a> Activations<'a> {
         for_weights: impl IntoIterator<Item = &'m Matrix>,
     ) -> Activations<'a> {
         assert!(columns > 0 && floats.len().is_multiple_of(columns), "activation rows come whole");
-        let (mut int8, mut int16) = (false, false);
+        let (mut int8, mut int8_groups, mut int16) = (false, false, false);
         for weights in for_weights {
             assert_eq!(weights.columns(), columns, "weights take rows as long as these");
             match input_kind(weights.format()) {
                 InputKind::Floats => (),
                 InputKind::Int8 => int8 = true,
+                InputKind::Int8Groups => int8_groups = true,
                 InputKind::Int16 => int16 = true,
             }
         }
@@ -168,11 +211,15 @@ impl<'a> Activations<'a> {
             let blocks = kernels.int8.lend(floats.len() / BLOCK, Int8Block::ZERO);
             quantize_rows(kernels, floats, rows, blocks, to_int8)
         });
+        let int8_groups = int8_groups.then(|| {
+            let groups = kernels.int8_groups.lend(floats.len() / GROUP, Int8Group::ZERO);
+            quantize_rows(kernels, floats, rows, groups, to_int8_groups)
+        });
         let int16 = int16.then(|| {
             let blocks = kernels.int16.lend(floats.len() / BLOCK, Int16Block::ZERO);
             quantize_rows(kernels, floats, rows, blocks, to_int16)
         });
-        Activations { floats, rows, columns, int8, int16 }
+        Activations { floats, rows, columns, int8, int8_groups, int16 }
     }
 
     /// Number of rows.
@@ -190,6 +237,7 @@ impl<'a> Activations<'a> {
         match input_kind(format) {
             InputKind::Floats => true,
             InputKind::Int8 => self.int8.is_some(),
+            InputKind::Int8Groups => self.int8_groups.is_some(),
             InputKind::Int16 => self.int16.is_some(),
         }
     }
@@ -199,16 +247,25 @@ impl<'a> Activations<'a> {
     }
 
     pub(super) fn int8_row(&self, row: u32) -> &[Int8Block] {
-        self.blocks_of(self.int8.as_ref(), row)
+        self.blocks_of::<_, BLOCK>(self.int8.as_ref(), row)
+    }
+
+    pub(super) fn int8_groups_row(&self, row: u32) -> &[Int8Group] {
+        self.blocks_of::<_, GROUP>(self.int8_groups.as_ref(), row)
     }
 
     pub(super) fn int16_row(&self, row: u32) -> &[Int16Block] {
-        self.blocks_of(self.int16.as_ref(), row)
+        self.blocks_of::<_, BLOCK>(self.int16.as_ref(), row)
     }
 
-    fn blocks_of<'b, Block>(&self, all: Option<&'b Lent<Block>>, row: u32) -> &'b [Block] {
-        let blocks = self.columns / BLOCK;
+    /// A row of blocks of `COLUMNS` columns.
+    fn blocks_of<'b, Block, const COLUMNS: usize>(
+        &self,
+        all: Option<&'b Lent<Block>>,
+        row: u32,
+    ) -> &'b [Block] {
         let all = all.expect("products checks that the input serves the weights");
+        let blocks = self.columns / COLUMNS;
         &all[row as usize * blocks..][..blocks]
     }
 }
@@ -224,10 +281,11 @@ fn quantize_rows<Block: Copy + Send>(
         quantize(kernels.isa, floats, &mut blocks);
         return blocks;
     }
+    let columns = floats.len() / blocks.len();
     let blocks_per_chunk = blocks.len().div_ceil(kernels.pool.threads() * 4);
     // Each chunk is locked once, by the one thread that gets it: a proof for the compiler.
     let chunks: Vec<_> = floats
-        .chunks(blocks_per_chunk * BLOCK)
+        .chunks(blocks_per_chunk * columns)
         .zip(blocks.chunks_mut(blocks_per_chunk))
         .map(Mutex::new)
         .collect();
@@ -247,6 +305,16 @@ fn to_int8(isa: Isa, floats: &[f32], out: &mut [Int8Block]) {
         // SAFETY: an `Avx2` or `Avx512` exists only where the instructions were seen.
         Isa::Avx2(_) | Isa::Avx512(_) => unsafe { super::avx2::to_int8(floats, out) },
         _ => scalar::to_int8(floats, out),
+    }
+}
+
+/// 256 floats for each group.
+fn to_int8_groups(isa: Isa, floats: &[f32], out: &mut [Int8Group]) {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: an `Avx2` or `Avx512` exists only where the instructions were seen.
+        Isa::Avx2(_) | Isa::Avx512(_) => unsafe { super::avx2::to_int8_groups(floats, out) },
+        _ => scalar::to_int8_groups(floats, out),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the bytes of a quantized tile mean: the definition every fast version is tested against.
 
+use super::activations::GROUP;
 use super::codes;
 use super::layout::{BLOCK, QUANTIZED_ROWS, group};
 use crate::format::{
@@ -60,6 +61,39 @@ impl Lane {
             let scaled = scale * self.values[k] as f32;
             minimum.map_or(scaled, |minimum| scaled + minimum)
         })
+    }
+}
+
+/// 256 columns of one row of a format whose small scales and minimums are integers:
+/// `weight[k] = scale * small * value[k] - minimum * small_minimum`.
+pub(super) struct GroupLane {
+    /// Of each 32 columns, as a [`Lane`]'s.
+    pub values: [[i32; BLOCK]; GROUP / BLOCK],
+    /// Of each 32 columns.
+    pub small: [i32; GROUP / BLOCK],
+    /// Likewise.
+    pub small_minimums: [i32; GROUP / BLOCK],
+    pub scale: f32,
+    pub minimum: f32,
+}
+
+impl GroupLane {
+    /// Group `index` of row `row` of a tile of `q4_k`.
+    pub(super) fn new(format: Format, tile: &[u8], index: usize, row: usize) -> GroupLane {
+        let shape = group(format);
+        let group = &tile[index * shape.bytes()..];
+        let packed: [u8; 12] =
+            std::array::from_fn(|number| group[32 + number * QUANTIZED_ROWS + row]);
+        let small = |block| scale_and_minimum(&packed, block);
+        GroupLane {
+            values: std::array::from_fn(|block| {
+                Lane::new(format, tile, index * shape.blocks + block, row).values
+            }),
+            small: std::array::from_fn(|block| i32::from(small(block).0)),
+            small_minimums: std::array::from_fn(|block| i32::from(small(block).1)),
+            scale: f16_at(group, 2 * row),
+            minimum: f16_at(group, 2 * (QUANTIZED_ROWS + row)),
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 //! An output is the same, bit for bit, whatever the number of rows beside it, on every instruction
 //! set. Float weights take float inputs: each output is one chain of fused multiply-adds along the
 //! columns. Quantized weights take inputs in 8 bits (those of 8 bits in 16), with a scale per 32
-//! columns: the products of a block are summed exactly in integers, the blocks in floats along the
-//! columns.
+//! columns (256 for `q4_k`): what shares a scale is summed exactly in integers, the rest in floats
+//! along the columns.
 
 mod activations;
 #[cfg(target_arch = "x86_64")]
@@ -23,7 +23,7 @@ mod split;
 mod tiles;
 
 pub use activations::{Activations, input_bits};
-pub(crate) use activations::{Int8Block, Int16Block};
+pub(crate) use activations::{Int8Block, Int8Group, Int16Block};
 pub use matrix::{
     BlockScales, LAYOUT_VERSION, Matrix, MatrixBuilder, ROWS_TOGETHER, pack_tiles, packed_bytes,
 };

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use super::activations::{Activations, InputKind, Int8Block, Int16Block, input_kind};
-use super::lane::{Lane, Scale, Scales};
+use super::activations::{
+    Activations, GROUP, InputKind, Int8Block, Int8Group, Int16Block, input_kind,
+};
+use super::lane::{GroupLane, Lane, Scale, Scales};
 use super::layout::{BLOCK, FLOAT_ROWS, QUANTIZED_ROWS};
 use super::matrix::{Matrix, float_at};
 use super::{ROWS_AT_ONCE, Store};
@@ -23,7 +25,21 @@ pub(super) fn to_int8(floats: &[f32], out: &mut [Int8Block]) {
     }
 }
 
-/// The same with 32767 in place of 127.
+/// The same for each 256 floats.
+pub(super) fn to_int8_groups(floats: &[f32], out: &mut [Int8Group]) {
+    for (floats, out) in floats.as_chunks::<GROUP>().0.iter().zip(out) {
+        let inverse;
+        (out.scale, inverse) = scale(floats, 127.0);
+        for (out, value) in out.codes.as_flattened_mut().iter_mut().zip(floats) {
+            *out = code(value * inverse, 127.0) as i8;
+        }
+        for (sum, codes) in out.sums.iter_mut().zip(&out.codes) {
+            *sum = codes.iter().copied().map(i16::from).sum();
+        }
+    }
+}
+
+/// As [`to_int8`] with 32767 in place of 127.
 pub(super) fn to_int16(floats: &[f32], out: &mut [Int16Block]) {
     for (floats, out) in floats.as_chunks::<BLOCK>().0.iter().zip(out) {
         let inverse;
@@ -35,7 +51,7 @@ pub(super) fn to_int16(floats: &[f32], out: &mut [Int16Block]) {
 }
 
 /// The scale of a block whose largest magnitude becomes `most`, and what codes multiply by.
-fn scale(floats: &[f32; BLOCK], most: f32) -> (f32, f32) {
+fn scale(floats: &[f32], most: f32) -> (f32, f32) {
     let largest = floats.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
     let nan = floats.iter().any(|value| value.is_nan());
     let inverse = if largest > 0.0 { most / largest } else { 0.0 };
@@ -77,6 +93,18 @@ fn quantized_tile(
 ) {
     let bytes = weights.tile(tile);
     out.fill([0.0; QUANTIZED_ROWS]);
+    if input_kind(weights.format()) == InputKind::Int8Groups {
+        for (group, row) in (0..weights.columns() / GROUP)
+            .flat_map(|group| (0..QUANTIZED_ROWS).map(move |row| (group, row)))
+        {
+            let lane = GroupLane::new(weights.format(), bytes, group, row);
+            for (out, &input_row) in out.iter_mut().zip(rows) {
+                let input = &input.int8_groups_row(input_row)[group];
+                out[row] = accumulate_group(&lane, input, out[row]);
+            }
+        }
+        return;
+    }
     for block in 0..weights.columns() / BLOCK {
         for row in 0..QUANTIZED_ROWS {
             let lane = Lane::new(weights.format(), bytes, block, row);
@@ -85,7 +113,7 @@ fn quantized_tile(
                     InputKind::Int16 => {
                         accumulate_wide(&lane, &input.int16_row(input_row)[block], out[row])
                     }
-                    InputKind::Int8 | InputKind::Floats => {
+                    InputKind::Int8 | InputKind::Int8Groups | InputKind::Floats => {
                         accumulate(&lane, &input.int8_row(input_row)[block], out[row])
                     }
                 };
@@ -110,6 +138,22 @@ fn accumulate(lane: &Lane, input: &Int8Block, sum: f32) -> f32 {
             part(BLOCK / 2..BLOCK, second, high, sum)
         }
     }
+}
+
+/// The same where a group of 256 columns shares a scale: integers all through each half of it, and
+/// the minimums with the second. With values up to 15 and small scales up to 63 a half's total is at
+/// most 4 * 63 * 32 * 15 * 127 < 2^24, so that instruction sets may hold it in floats as well.
+fn accumulate_group(lane: &GroupLane, input: &Int8Group, sum: f32) -> f32 {
+    let (mut totals, mut minimums) = ([0; 2], 0);
+    for (block, values) in lane.values.iter().enumerate() {
+        let terms = values.iter().zip(input.codes[block]);
+        let dot: i32 = terms.map(|(value, code)| value * i32::from(code)).sum();
+        totals[block / 4] += lane.small[block] * dot;
+        minimums += lane.small_minimums[block] * i32::from(input.sums[block]);
+    }
+    let [first, second] = totals.map(|total| lane.scale * total as f32);
+    let sum = input.scale.mul_add(first, sum);
+    input.scale.mul_add((-lane.minimum).mul_add(minimums as f32, second), sum)
 }
 
 /// The same with an input in 16 bits, for formats of one scale and no minimum: the sum of 32

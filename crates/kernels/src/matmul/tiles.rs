@@ -32,9 +32,11 @@ pub(super) unsafe trait Arithmetic {
     const ROWS: usize;
     /// Blocks of each tile unpacked at a time: a part of the first cache.
     const UNPACKED: usize = 8;
-    /// 32 columns of `WIDTH` tiles, ready for the dot product.
+    /// Columns of a block: 32, or a group's.
+    const COLUMNS: usize = BLOCK;
+    /// So many columns of `WIDTH` tiles, ready for the dot product.
     type Block: Copy;
-    /// 32 columns of an input row.
+    /// As many columns of an input row.
     type Input: 'static;
     /// The sums of `WIDTH` tiles.
     type Sum: Copy;
@@ -48,7 +50,8 @@ pub(super) unsafe trait Arithmetic {
     /// The instructions exist.
     unsafe fn zero() -> Self::Sum;
 
-    /// Block `index` of a group, into `block`; asks for one that comes later.
+    /// Block `index` of a group, into `block` (all of the group where `COLUMNS` says so); asks for
+    /// one that comes later.
     ///
     /// # Safety
     /// The instructions exist; each of `begins` is the first byte of a group of the format in a
@@ -92,10 +95,30 @@ pub(super) fn steps(count: usize) -> usize {
     std::hint::black_box(count)
 }
 
+/// The element `at` of each row. Loops like this one stand where `from_fn` and `map` would do: their
+/// closures have the caller's instructions and they themselves have not, so that the compiler may
+/// leave calls in the innermost loop.
+///
+/// # Safety
+/// Every row has it; there is a row.
+#[inline(always)]
+pub(super) unsafe fn all_at<'a, B, const N: usize>(rows: &[&'a [B]; N], at: usize) -> [&'a B; N] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut all = [rows[0].get_unchecked(at); N];
+        for row in 1..N {
+            all[row] = rows[row].get_unchecked(at);
+        }
+        all
+    }
+}
+
 /// An instruction set's arithmetic for every format.
 pub(super) trait Arithmetics {
     /// Inputs in 8 bits, for format number `F` of [`Format::ALL`].
     type Int8<const F: usize>: Arithmetic;
+    /// Inputs in 8 bits with a scale for 256 columns.
+    type Q4K: Arithmetic;
     /// Inputs in 16 bits.
     type Int16: Arithmetic;
 }
@@ -120,7 +143,7 @@ pub(super) unsafe fn quantized_tiles<A: Arithmetics>(
         Format::Q8_0 => run::<A::Int16>,
         Format::Q2K => run::<A::Int8<{ Format::Q2K as usize }>>,
         Format::Q3K => run::<A::Int8<{ Format::Q3K as usize }>>,
-        Format::Q4K => run::<A::Int8<{ Format::Q4K as usize }>>,
+        Format::Q4K => run::<A::Q4K>,
         Format::Q5K => run::<A::Int8<{ Format::Q5K as usize }>>,
         Format::Q6K => run::<A::Int8<{ Format::Q6K as usize }>>,
         Format::Iq4Nl => run::<A::Int8<{ Format::Iq4Nl as usize }>>,
@@ -174,7 +197,7 @@ unsafe fn many<A: Arithmetic, const T: usize>(
     store: Store<QUANTIZED_ROWS>,
 ) {
     let shape = const { group(A::FORMAT) };
-    let blocks = input.columns() / BLOCK;
+    let blocks = input.columns() / A::COLUMNS;
     // A tile that is not there is one that is, computed twice.
     let begins: [[*const u8; 2]; T] = from_fn(|vector| {
         let first = tiles.start + vector * A::WIDTH;
@@ -188,7 +211,7 @@ unsafe fn many<A: Arithmetic, const T: usize>(
     for first in (0..blocks).step_by(A::UNPACKED) {
         let unpacked = &mut unpacked[..A::UNPACKED.min(blocks - first)];
         for (offset, unpacked) in unpacked.iter_mut().enumerate() {
-            let (at, index) = shape.find(first + offset);
+            let (at, index) = shape.find((first + offset) * (A::COLUMNS / BLOCK));
             for (unpacked, begins) in unpacked.iter_mut().zip(begins) {
                 // SAFETY: each tile has this block: `layout::tile_bytes` counted the same groups.
                 unsafe { A::unpack(begins.map(|begin| begin.add(at)), index, unpacked) };

@@ -54,10 +54,7 @@ pub(in crate::matmul) const fn offset(format: Format) -> i32 {
 
 /// Whether there are minimums.
 pub(in crate::matmul) const fn has_minimum(format: Format) -> bool {
-    matches!(
-        format,
-        Format::Q4_1 | Format::Q5_1 | Format::Q2K | Format::Q4K | Format::Q5K | Format::Int4
-    )
+    matches!(format, Format::Q4_1 | Format::Q5_1 | Format::Q2K | Format::Q5K | Format::Int4)
 }
 
 /// How many vectors of products of neighbours may be added in 16 bits: at most
@@ -65,7 +62,7 @@ pub(in crate::matmul) const fn has_minimum(format: Format) -> bool {
 pub(super) const fn sums_in_16_bits(format: Format) -> usize {
     match format {
         // 8 * 2 * 15 * 127 = 30480
-        Format::Q4_0 | Format::Q4_1 | Format::Q4K | Format::Int4 => 8,
+        Format::Q4_0 | Format::Q4_1 | Format::Int4 => 8,
         // 4 * 2 * 31 * 127 = 31496; 3-bit and 2-bit codes, and 24 of MXFP4, are smaller
         Format::Q5_0 | Format::Q5_1 | Format::Q5K | Format::Mxfp4 => 4,
         Format::Q2K | Format::Q3K => 4,
@@ -117,8 +114,9 @@ pub(in crate::matmul) unsafe fn unpack<const F: usize>(begin: *const u8, index: 
 
 /// What the head of a group says of all its blocks, for a format that packs small scales in 6 bits.
 pub(in crate::matmul) struct Head {
-    scale: __m256,
-    minimum: __m256,
+    pub scale: __m256,
+    /// Negated.
+    pub minimum: __m256,
     /// Scales, then minimums: of each block, of each row.
     small: [[__m256i; 2]; 2],
 }
@@ -133,13 +131,48 @@ impl Head {
     pub(in crate::matmul) unsafe fn of<const F: usize>(begin: *const u8) -> Option<Head> {
         let format = const { Format::ALL[F] };
         // SAFETY: the caller's promise.
-        matches!(format, Format::Q4K | Format::Q5K).then(|| unsafe {
+        matches!(format, Format::Q5K).then(|| unsafe { Head::read(begin) })
+    }
+
+    /// The head of a group of `q4_k` or `q5_k`.
+    ///
+    /// # Safety
+    /// `begin` is the first byte of such a group.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(in crate::matmul) unsafe fn read(begin: *const u8) -> Head {
+        // SAFETY: the caller's promise.
+        unsafe {
             Head {
                 scale: half(begin, 0),
                 minimum: negated(half(begin, 1)),
                 small: scales_and_minimums(begin.add(32)),
             }
-        })
+        }
+    }
+
+    /// The small scales of block `index`, one byte a row.
+    ///
+    /// # Safety
+    /// `index` is below 8.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(in crate::matmul) unsafe fn scales(&self, index: usize) -> __m128i {
+        // SAFETY: 64 bytes, the caller's promise.
+        unsafe { row_bytes(self.small[0].as_ptr().cast(), index) }
+    }
+
+    /// The small minimums of blocks `2 * pair` and the next, two words a row.
+    ///
+    /// # Safety
+    /// `pair` is below 4.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(in crate::matmul) unsafe fn two_minimums(&self, pair: usize) -> __m256i {
+        let small = self.small[1].as_ptr().cast();
+        // SAFETY: 64 bytes, the caller's promise.
+        let [low, high] = unsafe { [row_bytes(small, 2 * pair), row_bytes(small, 2 * pair + 1)] };
+        _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(low, high))
     }
 
     /// Everything of block `index` but the codes.
@@ -149,11 +182,11 @@ impl Head {
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn block(&self, index: usize) -> Block {
-        // SAFETY: 64 bytes each, the caller's promise.
-        let [scale, minimum] =
-            self.small.each_ref().map(|small| unsafe { row_bytes(small.as_ptr().cast(), index) });
+        // SAFETY: 64 bytes, the caller's promise.
+        let minimum = unsafe { row_bytes(self.small[1].as_ptr().cast(), index) };
         let mut block = Block::zero();
-        block.scale[0] = times(self.scale, scale);
+        // SAFETY: the caller's promise.
+        block.scale[0] = times(self.scale, unsafe { self.scales(index) });
         block.minimum[0] = times(self.minimum, minimum);
         block
     }
@@ -192,7 +225,7 @@ unsafe fn unpack_codes(format: Format, codes: *const u8) -> Codes {
     // SAFETY: each branch reads the planes its format has, see `layout`.
     unsafe {
         match format {
-            Format::Q4_0 | Format::Q4_1 | Format::Q4K | Format::Int4 => nibbles(codes),
+            Format::Q4_0 | Format::Q4_1 | Format::Int4 => nibbles(codes),
             Format::Q5_0 | Format::Q5_1 | Format::Q5K => {
                 with_bit::<4>(nibbles(codes), codes.add(128))
             }
@@ -202,6 +235,8 @@ unsafe fn unpack_codes(format: Format, codes: *const u8) -> Codes {
             Format::Iq4Nl | Format::Iq4Xs => look_up(nibbles(codes), IQ4_VALUES),
             Format::Mxfp4 => look_up(nibbles(codes), MXFP4_UNSIGNED),
             Format::Q8_0 => bytes(codes),
+            // Groups are unpacked whole.
+            Format::Q4K => Block::zero().codes,
             Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => Block::zero().codes,
         }
     }
@@ -242,7 +277,7 @@ unsafe fn unpack_scales(format: Format, head: *const u8, index: usize) -> Block 
                     block.scale[part] = times(half(head, 0), small);
                 }
             }
-            Format::Q4K | Format::Q5K => {
+            Format::Q5K => {
                 let (scale, minimum) = scale_and_minimum(head.add(32), index);
                 block.scale[0] = times(half(head, 0), scale);
                 block.minimum[0] = times(negated(half(head, 1)), minimum);
@@ -259,6 +294,7 @@ unsafe fn unpack_scales(format: Format, head: *const u8, index: usize) -> Block 
             Format::Q4_0 | Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl => {
                 block.scale[0] = half(head, index);
             }
+            Format::Q4K => {}
             Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => {}
         }
     }

@@ -4,7 +4,6 @@
 //! signed bytes take with `maddubs` and `madd`, so the finer input costs loads only.
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 use std::mem::MaybeUninit;
 
 use super::floats;
@@ -13,7 +12,7 @@ use super::unpack::bytes;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Arithmetic, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 use crate::memory::ask_ahead;
 
 /// 8-bit weights.
@@ -138,10 +137,13 @@ unsafe fn dot<const T: usize, const N: usize>(
 ) {
     let mut totals = [[_mm256_setzero_si256(); N]; T];
     // SAFETY: the caller's promise.
-    let input: [&Int16Block; N] = from_fn(|row| unsafe { input[row].get_unchecked(at) });
+    let input = unsafe { all_at(input, at) };
     for pair in 0..pairs {
-        // SAFETY: the caller's promise.
-        let codes = weights.map(|weights| unsafe { *weights.codes.get_unchecked(pair) });
+        let mut codes = [_mm256_setzero_si256(); T];
+        for tile in 0..T {
+            // SAFETY: the caller's promise.
+            codes[tile] = unsafe { *weights[tile].codes.get_unchecked(pair) };
+        }
         for row in 0..N {
             // SAFETY: the caller's promise.
             let input = _mm256_set1_epi32(unsafe { input[row].pair(pair) });

@@ -5,7 +5,6 @@
 //! `-offset * sum(input)`; signed weights lend their sign to the input.
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 use std::mem::MaybeUninit;
 
 use super::block::{
@@ -15,7 +14,7 @@ use super::floats;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
 use crate::matmul::layout::{QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Arithmetic, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 
 /// Format number `F` of [`Format::ALL`].
 pub(in crate::matmul) struct Int8<const F: usize>;
@@ -108,7 +107,7 @@ unsafe fn dot<const F: usize, const T: usize, const N: usize>(
 ) {
     let format = const { Format::ALL[F] };
     // SAFETY: the caller's promise.
-    let input: [&Int8Block; N] = from_fn(|row| unsafe { input[row].get_unchecked(at) });
+    let input = unsafe { all_at(input, at) };
     let parts = const { if halves(Format::ALL[F]) { 2 } else { 1 } };
     for part in 0..parts {
         // SAFETY: the caller's promise.
@@ -160,8 +159,11 @@ unsafe fn totals<const F: usize, const T: usize, const N: usize>(
             }
         }
         for v in first + 1..first + vectors {
-            // SAFETY: the caller's promise.
-            let codes = weights.map(|weights| unsafe { *weights.codes.get_unchecked(v) });
+            let mut codes = [_mm256_setzero_si256(); T];
+            for tile in 0..T {
+                // SAFETY: the caller's promise.
+                codes[tile] = unsafe { *weights[tile].codes.get_unchecked(v) };
+            }
             for row in 0..N {
                 // SAFETY: the caller's promise.
                 let input = _mm256_set1_epi32(unsafe { input[row].four(v) });

@@ -5,14 +5,16 @@ mod block;
 mod float;
 mod int16;
 mod int8;
+mod q4_k;
 mod scales;
 mod unpack;
 
-pub(super) use activations::{to_int8, to_int16};
-pub(super) use block::{Block, Head, halves, has_minimum, offset, signed, unpack_below};
+pub(super) use activations::{to_int8, to_int8_groups, to_int16};
+pub(super) use block::{Block, Head, halves, has_minimum, offset, signed, unpack, unpack_below};
 pub(super) use float::{float_tiles, load_pair};
 pub(super) use int8::Int8;
 pub(super) use int16::{Int16, unpack_words};
+pub(super) use q4_k::{HALF, Q4K, block_codes, first, second};
 
 use std::arch::x86_64::*;
 
@@ -24,6 +26,7 @@ pub(super) struct Avx2;
 
 impl Arithmetics for Avx2 {
     type Int8<const F: usize> = Int8<F>;
+    type Q4K = Q4K;
     type Int16 = Int16;
 }
 

@@ -60,8 +60,11 @@ pub(super) unsafe fn scale_and_minimum(packed: *const u8, part: usize) -> (__m12
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn scales_and_minimums(packed: *const u8) -> [[__m256i; 2]; 2] {
     // SAFETY: byte rows 0..12, four at a time, the caller's promise.
-    let [low, high, both] =
-        [0, 32, 64].map(|at| unsafe { _mm256_loadu_si256(packed.add(at).cast()) });
+    let (low, high, both) = unsafe {
+        let low = _mm256_loadu_si256(packed.cast());
+        let high = _mm256_loadu_si256(packed.add(32).cast());
+        (low, high, _mm256_loadu_si256(packed.add(64).cast()))
+    };
     let masked = |bytes, mask| _mm256_and_si256(bytes, _mm256_set1_epi8(mask));
     let upper = |bytes| masked(_mm256_srli_epi16::<2>(bytes), 0x30);
     let scales = _mm256_or_si256(masked(both, 15), upper(low));

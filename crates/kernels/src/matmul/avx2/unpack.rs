@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 /// Eight vectors, vector `v` for columns `4v..4v + 4`: byte `4 * row + column`.
-pub(super) type Codes = [__m256i; 8];
+pub(in crate::matmul) type Codes = [__m256i; 8];
 
 /// Plane `plane` of the block at `block`.
 ///

@@ -1,15 +1,14 @@
 //! Inputs in 16 bits: `vpdpwssd` multiplies words, adds neighbours and the total so far.
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 use std::mem::MaybeUninit;
 
-use super::{all_beside, floats, floats_beside, unpack_tiles};
+use super::{all_beside, floats, floats_beside};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
 use crate::matmul::avx2;
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS};
-use crate::matmul::tiles::{Arithmetic, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 
 /// 8-bit weights.
 pub(in crate::matmul) struct Int16;
@@ -46,9 +45,10 @@ unsafe impl Arithmetic for Int16 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     unsafe fn unpack(begins: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
         // SAFETY: the caller's promise, for each tile.
-        let [low, high] = unsafe { unpack_tiles::<avx2::Int16>(begins, index) };
-        let codes = all_beside(low.codes, high.codes);
-        block.write(Block { codes, scale: floats_beside([low.scale, high.scale]) });
+        let ((low, low_scale), (high, high_scale)) =
+            unsafe { (avx2::unpack_words(begins[0], index), avx2::unpack_words(begins[1], index)) };
+        let (codes, scale) = (all_beside(low, high), floats_beside([low_scale, high_scale]));
+        block.write(Block { codes, scale });
     }
 
     #[inline]
@@ -99,10 +99,13 @@ unsafe fn dot<const T: usize, const N: usize>(
 ) {
     let mut totals = [[_mm512_setzero_si512(); N]; T];
     // SAFETY: the caller's promise.
-    let input: [&Int16Block; N] = from_fn(|row| unsafe { input[row].get_unchecked(at) });
+    let input = unsafe { all_at(input, at) };
     for pair in 0..pairs {
-        // SAFETY: the caller's promise.
-        let codes = weights.map(|weights| unsafe { *weights.codes.get_unchecked(pair) });
+        let mut codes = [_mm512_setzero_si512(); T];
+        for tile in 0..T {
+            // SAFETY: the caller's promise.
+            codes[tile] = unsafe { *weights[tile].codes.get_unchecked(pair) };
+        }
         for row in 0..N {
             // SAFETY: the caller's promise.
             let input = _mm512_set1_epi32(unsafe { input[row].pair(pair) });

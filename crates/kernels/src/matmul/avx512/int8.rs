@@ -2,16 +2,15 @@
 //! total so far in 32 bits. Signed weights are moved up by 128, an offset as others have.
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::{all_beside, floats, floats_beside, unpack_tiles};
+use super::{all_beside, floats, floats_beside};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
 use crate::matmul::avx2::{self, halves, has_minimum, offset, signed};
 use crate::matmul::layout::QUANTIZED_ROWS;
-use crate::matmul::tiles::{Arithmetic, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 
 /// Format number `F` of [`Format::ALL`].
 pub(in crate::matmul) struct Int8<const F: usize>;
@@ -49,19 +48,20 @@ unsafe impl<const F: usize> Arithmetic for Int8<F> {
     unsafe fn unpack(begins: [*const u8; 2], index: usize, block: &mut MaybeUninit<Block>) {
         let format = const { Format::ALL[F] };
         // SAFETY: the caller's promise, for each tile.
-        let [low, high] = unsafe { unpack_tiles::<avx2::Int8<F>>(begins, index) };
+        let (low, high) =
+            unsafe { (avx2::unpack::<F>(begins[0], index), avx2::unpack::<F>(begins[1], index)) };
         let mut codes = all_beside(low.codes, high.codes);
         if signed(format) {
-            codes = codes.map(|four| _mm512_xor_si512(four, _mm512_set1_epi8(-128)));
+            for four in &mut codes {
+                *four = _mm512_xor_si512(*four, _mm512_set1_epi8(-128));
+            }
         }
-        let both = |low: [__m256; 2], high: [__m256; 2]| {
-            [floats_beside([low[0], high[0]]), floats_beside([low[1], high[1]])]
-        };
-        block.write(Block {
-            codes,
-            scale: both(low.scale, high.scale),
-            minimum: both(low.minimum, high.minimum),
-        });
+        let (mut scale, mut minimum) = ([_mm512_setzero_ps(); 2], [_mm512_setzero_ps(); 2]);
+        for part in 0..2 {
+            scale[part] = floats_beside([low.scale[part], high.scale[part]]);
+            minimum[part] = floats_beside([low.minimum[part], high.minimum[part]]);
+        }
+        block.write(Block { codes, scale, minimum });
     }
 
     #[inline]
@@ -113,7 +113,7 @@ unsafe fn dot<const F: usize, const T: usize, const N: usize>(
 ) {
     let format = const { Format::ALL[F] };
     // SAFETY: the caller's promise.
-    let input: [&Int8Block; N] = from_fn(|row| unsafe { input[row].get_unchecked(at) });
+    let input = unsafe { all_at(input, at) };
     let parts = const { if halves(Format::ALL[F]) { 2 } else { 1 } };
     for part in 0..parts {
         let range = part * 4..if parts == 1 { 2 * half } else { part * 4 + half };
@@ -155,8 +155,11 @@ unsafe fn totals<const F: usize, const T: usize, const N: usize>(
         (0..T).for_each(|tile| totals[tile][row] = minus);
     }
     for v in range {
-        // SAFETY: the caller's promise.
-        let codes = weights.map(|weights| unsafe { *weights.codes.get_unchecked(v) });
+        let mut codes = [_mm512_setzero_si512(); T];
+        for tile in 0..T {
+            // SAFETY: the caller's promise.
+            codes[tile] = unsafe { *weights[tile].codes.get_unchecked(v) };
+        }
         for row in 0..N {
             // SAFETY: the caller's promise.
             let input = _mm512_set1_epi32(unsafe { input[row].four(v) });

@@ -6,47 +6,34 @@
 mod float;
 mod int16;
 mod int8;
+mod q4_k;
 mod stream;
 
 pub(super) use float::float_tiles;
 
 use std::arch::x86_64::*;
-use std::array::from_fn;
-use std::mem::MaybeUninit;
 
 use super::layout::QUANTIZED_ROWS;
-use super::tiles::{Arithmetic, Arithmetics};
+use super::tiles::Arithmetics;
 
 /// AVX-512's arithmetic for every format.
 pub(super) struct Avx512;
 
 impl Arithmetics for Avx512 {
     type Int8<const F: usize> = int8::Int8<F>;
+    type Q4K = q4_k::Q4K;
     type Int16 = int16::Int16;
-}
-
-/// A block of two tiles as AVX2 has it, from where each group begins.
-///
-/// # Safety
-/// See [`Arithmetic::unpack`].
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn unpack_tiles<A: Arithmetic>(begins: [*const u8; 2], index: usize) -> [A::Block; 2] {
-    begins.map(|begin| {
-        let mut block = MaybeUninit::uninit();
-        // SAFETY: the caller's promise; AVX2 is there where AVX-512 is, and writes a block whole.
-        unsafe {
-            A::unpack([begin; 2], index, &mut block);
-            block.assume_init()
-        }
-    })
 }
 
 /// Vectors of 256 bits, two and two side by side.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn all_beside<const N: usize>(low: [__m256i; N], high: [__m256i; N]) -> [__m512i; N] {
-    from_fn(|v| beside([low[v], high[v]]))
+    let mut both = [_mm512_setzero_si512(); N];
+    for v in 0..N {
+        both[v] = beside([low[v], high[v]]);
+    }
+    both
 }
 
 /// Two vectors of 256 bits side by side.
