@@ -141,8 +141,8 @@ fn accumulate(lane: &Lane, input: &Int8Block, sum: f32) -> f32 {
 }
 
 /// The same where a group of 256 columns shares a scale: integers all through each half of it, and
-/// the minimums with the second. With values up to 15 and small scales up to 63 a half's total is at
-/// most 4 * 63 * 32 * 15 * 127 < 2^24, so that instruction sets may hold it in floats as well.
+/// the minimums with the second. With values up to 15 and small scales up to 63 a half's total is
+/// at most 4 * 63 * 32 * 15 * 127 < 2^24, so that instruction sets may hold it in floats as well.
 fn accumulate_group(lane: &GroupLane, input: &Int8Group, sum: f32) -> f32 {
     let (mut totals, mut minimums) = ([0; 2], 0);
     for (block, values) in lane.values.iter().enumerate() {

@@ -95,9 +95,9 @@ pub(super) fn steps(count: usize) -> usize {
     std::hint::black_box(count)
 }
 
-/// The element `at` of each row. Loops like this one stand where `from_fn` and `map` would do: their
-/// closures have the caller's instructions and they themselves have not, so that the compiler may
-/// leave calls in the innermost loop.
+/// The element `at` of each row. Loops like this one stand where `from_fn` and `map` would do:
+/// their closures have the caller's instructions and they themselves have not, so that the compiler
+/// may leave calls in the innermost loop.
 ///
 /// # Safety
 /// Every row has it; there is a row.
