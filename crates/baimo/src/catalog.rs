@@ -96,7 +96,10 @@ fn runs(entry: &Entry) -> String {
             Some((against, _)) => format!("yes; the architecture was checked against {against}"),
             None => "yes".into(),
         },
-        Some(architecture) => format!("no; no page reads {architecture}"),
+        Some(architecture) if !baimo_labs::reads(architecture) => {
+            format!("no; no page reads {architecture}")
+        }
+        Some(_) => "no; its weights are not to be had".into(),
         None if model.is_open() => "not known: its architecture is not".into(),
         None => "no; its weights are not to be had".into(),
     }

@@ -1,11 +1,12 @@
 //! Models of hubs: found here, or fetched after saying how much that is.
 
+use crate::source;
 use anyhow::{Context, Result, bail};
-use baimo_catalog::store::{Event, Named, Plan, Pulled, Settings, Store, human};
+use baimo_catalog::store::{Event, Named, Plan, Pulled, Reference, Settings, Store, human};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -21,15 +22,16 @@ pub fn store() -> Store {
 pub fn located(model: &str) -> Result<Option<PathBuf>> {
     let Some(named) = Named::read(model)? else { return Ok(None) };
     match found(&store(), &named) {
-        Some(path) => Ok(Some(path)),
+        Some((_, path)) => Ok(Some(path)),
         None => bail!("{model}: not here, or not whole\nhint: `baimo pull {model}` fetches it"),
     }
 }
 
-fn found(store: &Store, named: &Named) -> Option<PathBuf> {
+/// Where a model lies here and by which of its names: that of the hub it is named after first.
+pub fn found<'a>(store: &Store, named: &'a Named) -> Option<(&'a Reference, PathBuf)> {
     std::iter::once(&named.reference)
         .chain(&named.others)
-        .find_map(|reference| store.find(reference))
+        .find_map(|reference| Some((reference, store.find(reference)?)))
 }
 
 /// Fetches a model of a hub that is not here, after saying how much that is; `yes` does not ask.
@@ -38,7 +40,7 @@ fn found(store: &Store, named: &Named) -> Option<PathBuf> {
 /// # Errors
 /// Where it cannot be had, or the answer is no.
 pub fn ensure(model: &str, yes: bool) -> Result<()> {
-    if Path::new(model).exists() {
+    if source::is_place(model) {
         return Ok(());
     }
     let Some(named) = Named::read(model)? else { return Ok(()) };

@@ -18,8 +18,10 @@ use std::io::Write;
 /// Runs both models over the text and prints how far they are apart.
 pub fn run(arguments: &Fidelity) -> Result<()> {
     let names = [&arguments.model, arguments.other.as_ref().unwrap_or(&arguments.model)];
-    let sources = [Source::open(names[0])?, Source::open(names[1])?];
-    let vocab = sources.each_ref().map(|source| source.blueprint().vocab);
+    let first = Source::open(&arguments.model)?;
+    let other = arguments.other.as_deref().map(Source::open).transpose()?;
+    let sources = [&first, other.as_ref().unwrap_or(&first)];
+    let vocab = sources.map(|source| source.blueprint().vocab);
     ensure!(
         vocab[0] == vocab[1],
         "{} and {}: found vocabularies of {} and {} tokens, wanted the same\nhint: compare models \
@@ -29,12 +31,12 @@ pub fn run(arguments: &Fidelity) -> Result<()> {
         vocab[0],
         vocab[1],
     );
-    let chunks = chunks(arguments, &sources)?;
+    let chunks = chunks(arguments, &first, other.as_ref())?;
     let mut loading = [arguments.loading.clone(), arguments.loading.clone()];
     loading[1].weights = arguments.b_weights.or(loading[0].weights);
     let kv = [arguments.kv, arguments.b_kv.unwrap_or(arguments.kv)];
     let mut models = Vec::new();
-    for ((source, loading), kv) in sources.iter().zip(&loading).zip(kv) {
+    for ((source, loading), kv) in sources.into_iter().zip(&loading).zip(kv) {
         models.push(Model::load(source, loading, kv, arguments.context)?);
     }
     let [first, second] = &mut models[..] else { unreachable!("two were loaded") };
@@ -54,7 +56,7 @@ pub fn run(arguments: &Fidelity) -> Result<()> {
 
 /// The text's tokens in chunks of the context, each with what the tokenizer puts before a text; the
 /// last tokens, which fill no chunk, are left out.
-fn chunks(arguments: &Fidelity, sources: &[Source; 2]) -> Result<Vec<Vec<u32>>> {
+fn chunks(arguments: &Fidelity, first: &Source, other: Option<&Source>) -> Result<Vec<Vec<u32>>> {
     let (mut tokens, lead) = match (&arguments.ids, &arguments.text) {
         (Some(path), _) => {
             let text = std::fs::read_to_string(path).context(path.display().to_string())?;
@@ -62,11 +64,11 @@ fn chunks(arguments: &Fidelity, sources: &[Source; 2]) -> Result<Vec<Vec<u32>>> 
         }
         (None, Some(path)) => {
             let text = std::fs::read_to_string(path).context(path.display().to_string())?;
-            encode(&text, sources)?
+            encode(&text, first, other)?
         }
         (None, None) => bail!("nothing to read\nhint: give --text FILE or --ids FILE"),
     };
-    sources[0].check_tokens(&tokens)?;
+    first.check_tokens(&tokens)?;
     let context = arguments.context;
     ensure!(context >= 4, "--context {context}: wanted at least 4");
     tokens.truncate(arguments.chunks.unwrap_or(usize::MAX).saturating_mul(context));
@@ -84,28 +86,26 @@ fn chunks(arguments: &Fidelity, sources: &[Source; 2]) -> Result<Vec<Vec<u32>>> 
 }
 
 /// The text's tokens, and those that the tokenizer puts before any text.
-fn encode(text: &str, sources: &[Source; 2]) -> Result<(Vec<u32>, Vec<u32>)> {
+fn encode(text: &str, first: &Source, other: Option<&Source>) -> Result<(Vec<u32>, Vec<u32>)> {
     const PLAIN: EncodeOptions = EncodeOptions { specials: false, bos: true };
-    let tokens = |tokenizer: &Tokenizer| -> Result<[Vec<u32>; 2]> {
-        Ok([tokenizer.encode(text, PLAIN)?, tokenizer.encode("", PLAIN)?])
+    let tokens = |tokenizer: &Tokenizer| -> Result<(Vec<u32>, Vec<u32>)> {
+        Ok((tokenizer.encode(text, PLAIN)?, tokenizer.encode("", PLAIN)?))
     };
-    let [first, second] = sources.each_ref().map(Source::tokenizer);
-    let (first, second) = match (first, second) {
-        (Ok(first), Ok(second)) => (tokens(&first)?, tokens(&second)?),
+    let (first, second) = match (first.tokenizer(), other.map(Source::tokenizer)) {
+        (Ok(first), Some(Ok(second))) => (tokens(&first)?, tokens(&second)?.0),
         // Where one has none, the other's is taken: their vocabularies are as large.
-        (Ok(one), Err(_)) | (Err(_), Ok(one)) => (tokens(&one)?, tokens(&one)?),
-        (Err(error), Err(_)) => return Err(error.context("no tokenizer; --ids FILE needs none")),
-    };
-    let differ = first[0].iter().zip(&second[0]).position(|(a, b)| a != b);
-    match differ {
-        None if first[0].len() == second[0].len() => {
-            let [tokens, lead] = first;
-            Ok((tokens, lead))
+        (Ok(one), None | Some(Err(_))) | (Err(_), Some(Ok(one))) => return tokens(&one),
+        (Err(error), None | Some(Err(_))) => {
+            return Err(error.context("no tokenizer; --ids FILE needs none"));
         }
+    };
+    let differ = first.0.iter().zip(&second).position(|(a, b)| a != b);
+    match differ {
+        None if first.0.len() == second.len() => Ok(first),
         _ => bail!(
             "the tokenizers read the text differently from token {} on, wanted the same tokens\n\
              hint: compare models that share a tokenizer",
-            differ.unwrap_or(first[0].len().min(second[0].len())),
+            differ.unwrap_or(first.0.len().min(second.len())),
         ),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::args::Bench;
 use crate::bench::Rates;
+use crate::session;
 use anyhow::Result;
 use baimo_engine::Kernels;
 use baimo_engine::limits::{Memory, Operations};
@@ -13,8 +14,7 @@ const BYTES: usize = 1 << 29;
 
 /// Measures and prints.
 pub fn run(arguments: &Bench) -> Result<()> {
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    let kernels = Kernels::new(arguments.loading.threads.map_or_else(processors, usize::from));
+    let kernels = Kernels::new(session::threads(arguments.loading.threads));
     let memory = Memory::new(&kernels, BYTES);
     let read = Rates::new((0..arguments.repetitions).map(|_| memory.read(&kernels)).collect());
     let Operations { float, int16, int8 } = Operations::measure(&kernels);

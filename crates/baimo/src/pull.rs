@@ -3,7 +3,7 @@
 use crate::args::{Prune, Pull, Rm};
 use crate::fetching::{self, Bars};
 use anyhow::{Result, bail};
-use baimo_catalog::store::{Named, Plan, Reference, Removal, Store, human};
+use baimo_catalog::store::{Named, Plan, Removal, Store, human};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -86,12 +86,7 @@ pub(crate) fn remove(arguments: &Rm) -> Result<()> {
 
 /// What is here of a model: that of the hub it is named after, or else of the other.
 fn removal(store: &Store, named: &Named) -> Result<Removal> {
-    let is_here = |reference: &&Reference| store.find(reference).is_some();
-    let other = named.others.iter().find(is_here);
-    let reference = match other.filter(|_| store.find(&named.reference).is_none()) {
-        Some(other) => other,
-        None => &named.reference,
-    };
+    let reference = fetching::found(store, named).map_or(&named.reference, |(found, _)| found);
     Ok(store.removal(reference)?)
 }
 

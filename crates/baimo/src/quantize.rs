@@ -3,6 +3,7 @@
 mod folder;
 
 use crate::args::Quantize;
+use crate::session;
 use crate::show::human;
 use crate::source::{self, Source};
 use anyhow::{Context, Result, bail};
@@ -28,7 +29,7 @@ pub fn run(arguments: &Quantize) -> Result<()> {
     }
     let path = source::locate(&arguments.model)?;
     if path.is_dir() {
-        let source = Source::open(&arguments.model)?;
+        let source = Source::at(path.clone())?;
         let (draft, header) = folder::draft(&source, &path)?;
         return quantize(arguments, &draft, &header);
     }
@@ -68,8 +69,7 @@ fn write(
     let bar = ProgressBar::new(after as u64);
     let style = "quantizing {bar:30} {bytes}/{total_bytes} {elapsed} (ETA {eta})";
     bar.set_style(ProgressStyle::with_template(style).expect("the template is ours"));
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.map_or_else(processors, usize::from);
+    let threads = session::threads(arguments.threads);
     let start = Instant::now();
     let done = draft.write(&arguments.target, metadata, types, importance, threads, &mut |more| {
         bar.inc(more as u64);
@@ -104,7 +104,7 @@ fn types(arguments: &Quantize, draft: &Draft, facts: &Facts) -> Result<Vec<Dtype
         for (rule, used) in arguments.rule.iter().zip(&mut used) {
             if rule.pattern.is_match(&tensor.name)? {
                 *used = true;
-                matching.get_or_insert(rule.format);
+                matching = Some(rule.format);
                 break;
             }
         }

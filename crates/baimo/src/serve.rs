@@ -154,9 +154,7 @@ impl Plan {
             engine: self.engine(&source, runner, limits)?,
         })
     }
-}
 
-impl Plan {
     /// An engine that keeps what it computes on disk as well, where that is wanted.
     fn engine(&self, source: &Source, runner: Runner, limits: Limits) -> Result<Engine<Runner>> {
         let Some(bytes) = self.prefix_disk.filter(|&bytes| bytes > 0) else {

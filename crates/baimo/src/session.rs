@@ -70,6 +70,12 @@ fn keeps(source: &Source, loading: &Loading) -> bool {
     !loading.no_cache && (is_large || loading.memory.is_some())
 }
 
+/// The threads that were asked for, else one for each processor.
+pub fn threads(asked: Option<u16>) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    asked.map_or_else(processors, usize::from)
+}
+
 /// An engine over a loaded model.
 pub fn engine(runner: Runner, limits: Limits) -> Engine<Runner> {
     let pages = runner.pages();

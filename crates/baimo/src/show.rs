@@ -7,13 +7,12 @@ use anyhow::{Result, bail};
 use baimo_labs::Blueprint;
 use serde_json::json;
 use std::io::Write;
-use std::path::Path;
 
 /// Draws the model; of a folder without weights, what config.json says. What is no file or folder
 /// is a name of the catalog, of which all that is known is told.
 pub fn run(arguments: &Show) -> Result<()> {
     let model = arguments.model.clone().unwrap_or_else(source::default_model);
-    if model == source::BUILT_IN || Path::new(&model).exists() {
+    if source::is_place(&model) {
         return draw(&model, arguments);
     }
     let catalog = catalog::with(&arguments.import)?;

@@ -28,7 +28,14 @@ impl Source {
     /// # Errors
     /// Where nothing is there, or a file, its configuration or its table of contents is at fault.
     pub fn open(model: &str) -> Result<Source> {
-        let path = locate(model)?;
+        Source::at(locate(model)?)
+    }
+
+    /// As [`Source::open`], where it lies.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn at(path: PathBuf) -> Result<Source> {
         let checkpoint = Checkpoint::open(&path)?;
         let blueprint = match checkpoint.metadata() {
             Some(metadata) => gguf_blueprint(&checkpoint, metadata)?,
@@ -44,7 +51,7 @@ impl Source {
     pub fn describe(model: &str) -> Result<Source> {
         let path = locate(model)?;
         if !path.is_dir() || has_weights(&path) {
-            return Source::open(model);
+            return Source::at(path);
         }
         Ok(Source { blueprint: folder_blueprint(&path)?, path, checkpoint: None })
     }
@@ -232,14 +239,16 @@ pub fn default_model() -> String {
     named.unwrap_or_else(|| BUILT_IN.to_owned())
 }
 
+/// Whether `model` is built in or names a place on this machine.
+pub fn is_place(model: &str) -> bool {
+    model == BUILT_IN || Path::new(model).exists()
+}
+
 /// Whether a lone argument is meant as a model rather than a prompt: something lies there, or it is
 /// spelled like a path or a name.
 pub fn looks_like_a_model(text: &str) -> bool {
     let spelled = text.ends_with(".gguf") || text.starts_with(['/', '.', '~']);
-    text == BUILT_IN
-        || Path::new(text).exists()
-        || (spelled && !text.contains(' '))
-        || Named::is_meant(text)
+    is_place(text) || (spelled && !text.contains(' ')) || Named::is_meant(text)
 }
 
 pub(crate) fn locate(model: &str) -> Result<PathBuf> {

@@ -299,17 +299,14 @@ impl Scheduler {
         let mut choices = Vec::with_capacity(step.work.len());
         for work in &step.work {
             let wanted: Vec<&[f32]> = rows.by_ref().take(work.wanted.len()).collect();
-            let is_its = |sequence: &Option<&mut Sequence>| {
-                sequence.as_ref().is_some_and(|sequence| sequence.id == work.request)
-            };
-            let sequence = running.iter_mut().find(|sequence| is_its(sequence));
-            let sequence = sequence.and_then(Option::take);
+            let is_its = |sequence: &mut &mut Sequence| sequence.id == work.request;
+            let sequence = running.iter_mut().find_map(|place| place.take_if(is_its));
             let sequence = sequence.expect("a sequence runs until its step is finished");
             sequence.computed += work.tokens.len();
             sequence.name_pages(memory);
             let embedding = work.embedded.then(|| embeddings.next()).flatten();
-            let told = embedding.map(|row| EventKind::Embedding(row.to_vec()));
-            let told = Vec::from_iter(told);
+            let told =
+                embedding.map(|row| EventKind::Embedding(row.to_vec())).into_iter().collect();
             choices.push(Mutex::new(Choice { work, sequence, wanted, told, ends: false }));
         }
         let limits = &self.limits;

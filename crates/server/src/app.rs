@@ -87,8 +87,7 @@ impl App {
         let said = tokio::select! {
             biased;
             said = answer.next() => said,
-            () = self.past_deadline(begun) => Some(Err(self.too_late())),
-            () = self.closing.reached(Phase::Cut) => Some(Err(shutting_down())),
+            refusal = self.cut_off(begun) => Some(Err(refusal)),
         };
         if let Some(Ok(crate::model::Said::End(end))) = &said {
             self.count(model, end);
@@ -108,8 +107,16 @@ impl App {
         tokio::select! {
             biased;
             done = work => done,
-            () = self.past_deadline(begun) => Err(self.too_late()),
-            () = self.closing.reached(Phase::Cut) => Err(shutting_down()),
+            refusal = self.cut_off(begun) => Err(refusal),
+        }
+    }
+
+    /// Why what began then may not go on, as soon as there is a reason.
+    async fn cut_off(&self, begun: Instant) -> Refusal {
+        tokio::select! {
+            biased;
+            () = self.past_deadline(begun) => self.too_late(),
+            () = self.closing.reached(Phase::Cut) => shutting_down(),
         }
     }
 

@@ -40,7 +40,7 @@ pub use draft::{Draft, Layout};
 pub use error::{Error, Report};
 pub use importance::Importance;
 pub use mixture::{Facts, Mixture, fitting, is_quantizable};
-pub use os::resident_bytes;
+pub use os::{free_bytes, resident_bytes};
 pub use quantize::{Role, RowSource, Target, target_format};
 pub use rows::Rows;
 pub use store::Store;

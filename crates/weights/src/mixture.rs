@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use baimo_kernels::format::Format;
 
+use crate::names::split_layer;
 use crate::tensor::{Dtype, TensorInfo};
 
 /// A mixture of formats.
@@ -137,8 +138,7 @@ enum Place {
 
 impl Place {
     fn of(name: &str) -> Place {
-        let inner = name.split_once('.').filter(|(head, _)| *head == "blk");
-        let inner = inner.and_then(|(_, rest)| rest.split_once('.')).map_or(name, |(_, rest)| rest);
+        let inner = split_layer(name, "blk.").map_or(name, |(_, inner)| inner);
         match inner {
             "output.weight" => Place::Output,
             "token_embd.weight" => Place::Embedding,
@@ -152,7 +152,7 @@ impl Place {
 }
 
 fn layer_of(name: &str) -> Option<usize> {
-    name.strip_prefix("blk.")?.split_once('.')?.0.parse().ok()
+    split_layer(name, "blk.")?.0.parse().ok()
 }
 
 /// Whether a tensor of a GGUF file is quantized: matrices of weights, and not those that are small

@@ -38,6 +38,10 @@ impl MappedFile {
     /// # Errors
     /// If it cannot be opened, is not a regular file, or is empty.
     pub fn open(path: &Path) -> Result<MappedFile, Error> {
+        MappedFile::map(path, &MappedFile::opened(path)?)
+    }
+
+    fn opened(path: &Path) -> Result<File, Error> {
         let failed = |action| move |source| Error::Io { file: path.to_path_buf(), action, source };
         // Asked before opening: opening a named pipe would wait for a writer for ever.
         let metadata = std::fs::metadata(path).map_err(failed("open"))?;
@@ -50,8 +54,7 @@ impl MappedFile {
             let hint = "was the download cut off?";
             return Err(Report::new(path, "file", "0 bytes", "weights").hint(hint).malformed());
         }
-        let file = File::open(path).map_err(failed("open"))?;
-        MappedFile::map(path, &file)
+        File::open(path).map_err(failed("open"))
     }
 
     fn map(path: &Path, file: &File) -> Result<MappedFile, Error> {
@@ -75,9 +78,8 @@ impl MappedFile {
     /// # Errors
     /// As [`MappedFile::open`].
     pub fn open_in_use(path: &Path) -> Result<MappedFile, Error> {
-        let mapped = MappedFile::open(path)?;
-        let failed = |source| Error::Io { file: path.to_path_buf(), action: "open", source };
-        let file = File::open(path).map_err(failed)?;
+        let file = MappedFile::opened(path)?;
+        let mapped = MappedFile::map(path, &file)?;
         // Whoever has it alone is removing it, or has just put it there: either is brief. What was
         // removed stays mapped.
         let _unknown = file.lock_shared();
@@ -185,26 +187,24 @@ unsafe impl StableBytes for MappedFile {
 }
 
 /// Bytes that may still be written to the file system of `folder`, or `None` where the system does
-/// not tell (elsewhere than on Linux).
-#[cfg(target_os = "linux")]
+/// not tell.
 pub fn free_bytes(folder: &Path) -> Option<u64> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
-    let mut answer = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: the path is a string that ends in zero, and there is room for one answer.
-    let answer = unsafe {
-        match libc::statvfs(path.as_ptr(), answer.as_mut_ptr()) {
-            0 => answer.assume_init(),
-            _ => return None,
-        }
-    };
-    Some(answer.f_bavail.saturating_mul(answer.f_frsize))
+    fs4::available_space(folder).ok()
 }
 
-/// Bytes that may still be written to the file system of `folder`: not known here.
-#[cfg(not(target_os = "linux"))]
-pub fn free_bytes(_: &Path) -> Option<u64> {
-    None
+/// Brings `file`, written at `part`, to its `place`: first the bytes are on the disk, then they
+/// have their name, so that a file of that name is whole even if the power fails.
+pub(crate) fn land(file: &File, part: &Path, place: &Path) -> std::io::Result<()> {
+    file.sync_all()?;
+    std::fs::rename(part, place)?;
+    #[cfg(unix)]
+    File::open(folder_of(place))?.sync_all()?;
+    Ok(())
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Bytes of this process that are in memory now, or `None` where the system does not tell

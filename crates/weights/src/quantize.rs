@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use baimo_kernels::format::{self, Format};
 
+use crate::mixture::fitting;
 use crate::rows::Rows;
 use crate::tensor::{BlockScales, SCALE_BLOCK, Tensor};
 
@@ -105,14 +106,7 @@ pub fn target_format(target: Target, source: Format, columns: usize, role: Role)
         (Target::Q4_0, _) => Format::Q4_0,
         (Target::Q4K, _) => Format::Q4K,
     };
-    let mut fitting = wanted;
-    while fitting.row_bytes(columns).is_none() {
-        fitting = match fitting {
-            Format::Q4K => Format::Q5_0,
-            Format::Q6K => Format::Q8_0,
-            _ => Format::F16,
-        };
-    }
+    let fitting = fitting(wanted, columns);
     let saved = source.bits_per_weight() - fitting.bits_per_weight();
     if source.is_quantized() && saved < 1.0 { source } else { fitting }
 }

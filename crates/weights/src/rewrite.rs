@@ -1,7 +1,7 @@
 //! Writing a model anew, tensor by tensor: what is in memory is a few rows for each thread.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -9,7 +9,7 @@ use baimo_kernels::Pool;
 
 use crate::error::{Error, Report};
 use crate::gguf::{Value, Writer};
-use crate::os::free_bytes;
+use crate::os::{self, folder_of, free_bytes};
 use crate::quantize::RowSource;
 use crate::tensor::{Tensor, TensorInfo};
 
@@ -117,10 +117,6 @@ fn check_room(path: &Path, tensors: &[TensorInfo]) -> Result<(), Error> {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// A file that is still being written: it goes with this value unless it is kept.
 struct PartFile {
     file: File,
@@ -139,10 +135,12 @@ impl PartFile {
     }
 
     /// Brings the file to its place, once all of it is on the disk.
-    fn keep(mut self, place: &Path) -> Result<(), Error> {
-        let kept = self.file.flush().and_then(|()| self.file.sync_all());
-        let kept = kept.and_then(|()| std::fs::rename(&self.path, place));
-        kept.map_err(|source| Error::Io { file: place.to_path_buf(), action: "write", source })
+    fn keep(self, place: &Path) -> Result<(), Error> {
+        os::land(&self.file, &self.path, place).map_err(|source| Error::Io {
+            file: place.to_path_buf(),
+            action: "write",
+            source,
+        })
     }
 }
 

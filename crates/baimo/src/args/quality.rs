@@ -95,7 +95,7 @@ pub struct Fidelity {
     /// Reads no more than so many chunks
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     pub chunks: Option<usize>,
-    /// Numbers of A's cached keys and values: f16 or f32
+    /// Numbers of A's cached keys and values: f16, f32 or q8
     #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
     pub kv: KvElement,
     /// What weights become, for B [default: as for A]

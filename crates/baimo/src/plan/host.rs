@@ -47,11 +47,10 @@ fn read(path: &Path) -> Result<Host> {
 ///
 /// # Errors
 /// Where they cannot be written.
-pub fn probe(threads: Option<usize>) -> Result<()> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+pub fn probe(threads: usize) -> Result<()> {
     let date = chrono::Local::now().format("%Y-%m-%d").to_string();
     let told = &mut |what: &str| eprintln!("measuring: {what}");
-    let machine = probe::probe(threads.unwrap_or(processors), processor(), date, told);
+    let machine = probe::probe(threads, processor(), date, told);
     let place = place();
     let text = serde_json::to_string_pretty(&machine)?;
     std::fs::write(&place, text).with_context(|| place.display().to_string())?;

@@ -5,7 +5,7 @@ mod host;
 
 use crate::args::Plan;
 use crate::run::SPAN;
-use crate::session::KEPT_BYTES_MIN;
+use crate::session::{self, KEPT_BYTES_MIN};
 use crate::show::human;
 use crate::source::{self, Source};
 use anyhow::{Context, Result};
@@ -20,7 +20,7 @@ const CONTEXT_MAX: usize = 8192;
 /// Plans and prints.
 pub fn run(arguments: &Plan) -> Result<()> {
     if arguments.probe {
-        host::probe(arguments.threads.map(usize::from))?;
+        host::probe(session::threads(arguments.threads))?;
         if arguments.model.is_none() {
             return Ok(());
         }
@@ -84,14 +84,13 @@ fn stored(source: &Source) -> Result<Stored<'_>> {
 
 fn question<'a>(arguments: &Plan, source: &'a Source, packing: &'a Packing) -> Question<'a> {
     let blueprint = source.blueprint();
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut question = Question {
         blueprint,
         packing,
         element: arguments.kv,
         context: arguments.context.unwrap_or(blueprint.context.min(CONTEXT_MAX)),
         users: arguments.users,
-        threads: arguments.threads.map_or(processors, usize::from),
+        threads: session::threads(arguments.threads),
         chunk: SPAN,
         mapped: true,
         snapshots: 0,

@@ -1,6 +1,7 @@
 //! Which facts there are, and the form of each: the closed list that files are checked against.
 
 use super::value::Value;
+use crate::store::is_name;
 
 /// What a field's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,13 +153,11 @@ fn words(found: &toml::Value, known: &[&str]) -> Result<Vec<String>, String> {
 
 /// `owner/name` of letters, digits and `._-`, as the hubs allow.
 fn repository(found: &toml::Value) -> Result<String, String> {
-    let good = |part: &str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        !part.is_empty() && part.bytes().all(plain) && !part.starts_with('.')
-    };
     found
         .as_str()
-        .filter(|id| id.split_once('/').is_some_and(|(owner, name)| good(owner) && good(name)))
+        .filter(|id| {
+            id.split_once('/').is_some_and(|(owner, name)| is_name(owner) && is_name(name))
+        })
         .map(str::to_owned)
         .ok_or_else(|| "owner/name on a hub".to_owned())
 }

@@ -5,6 +5,7 @@ use baimo_blueprint::{Fold, Tensor};
 use baimo_kernels::Format;
 use baimo_weights::{Checkpoint, Claims, Dtype, Role, Target, target_format};
 use serde_json::Value;
+use std::cell::RefCell;
 
 /// What is known of how weights are stored.
 pub enum Stored<'a> {
@@ -62,12 +63,27 @@ pub struct Packing<'a> {
     pub target: Target,
 }
 
-impl Packing<'_> {
+/// Asks for the formats of many tensors.
+pub(super) struct Formats<'a> {
+    packing: &'a Packing<'a>,
+    /// Of the files: made once for all tensors.
+    claims: Option<RefCell<Claims<'a>>>,
+}
+
+impl<'a> Formats<'a> {
+    pub fn new(packing: &'a Packing<'a>) -> Formats<'a> {
+        let claims = match packing.stored {
+            Stored::Files(checkpoint) => Some(RefCell::new(Claims::new(checkpoint))),
+            Stored::Said(_) => None,
+        };
+        Formats { packing, claims }
+    }
+
     /// The format that products with `tensor` are computed in.
-    pub fn format(&self, tensor: &Tensor, role: Role) -> Format {
+    pub fn of(&self, tensor: &Tensor, role: Role) -> Format {
         let columns = tensor.shape.last().copied().unwrap_or(0);
-        let source = match &self.stored {
-            Stored::Files(checkpoint) => of_files(checkpoint, tensor).unwrap_or(Format::Bf16),
+        let source = match &self.packing.stored {
+            Stored::Files(checkpoint) => self.of_files(checkpoint, tensor).unwrap_or(Format::Bf16),
             Stored::Said(said) => match role {
                 Role::Linear => folded(said.maps, tensor),
                 Role::Embedding | Role::Output | Role::Router | Role::Vector => said.plain,
@@ -75,7 +91,24 @@ impl Packing<'_> {
         };
         // What is said may not fit: rows of other lengths are left alone by those who quantize.
         let source = if source.row_bytes(columns).is_some() { source } else { Format::Bf16 };
-        target_format(self.target, source, columns, role)
+        target_format(self.packing.target, source, columns, role)
+    }
+
+    /// From the files' tables of contents; of experts, the first's.
+    fn of_files(&self, checkpoint: &Checkpoint, tensor: &Tensor) -> Option<Format> {
+        let expert = tensor.is_per_expert().then_some(0);
+        let name = expert.map_or_else(|| tensor.name.clone(), |expert| tensor.expert_name(expert));
+        let is_there = checkpoint.contains(&name);
+        if is_there && folded(Format::Q8_0, tensor) == Format::F32 {
+            // Computed from all numbers: not asked for here.
+            let found = checkpoint.tensor(&name).ok().flatten()?;
+            return Some(folded(found.format()?, tensor));
+        }
+        let packed = if is_there { None } else { packed(checkpoint, tensor, &name) };
+        packed.or_else(|| {
+            let claims = self.claims.as_ref()?;
+            Some(claims.borrow_mut().rows(tensor, expert).ok()?.format())
+        })
     }
 }
 
@@ -96,28 +129,19 @@ fn folded(stored: Format, tensor: &Tensor) -> Format {
     }
 }
 
-/// From the files' tables of contents; of experts, the first's.
-fn of_files(checkpoint: &Checkpoint, tensor: &Tensor) -> Option<Format> {
-    let expert = tensor.is_per_expert().then_some(0);
-    let name = expert.map_or_else(|| tensor.name.clone(), |expert| tensor.expert_name(expert));
-    if let Some(found) = checkpoint.tensor(&name).ok().flatten()
-        && folded(Format::Q8_0, tensor) == Format::F32
-    {
-        // Computed from all numbers: not asked for here.
-        return Some(folded(found.format()?, tensor));
-    }
-    for (ending, of_words) in [("qweight", true), ("weight_packed", false)] {
-        let codes = format!("{}{ending}", name.strip_suffix("weight").unwrap_or(&name));
-        let Some(found) = checkpoint.tensor(&codes).ok().flatten() else { continue };
+/// What integers stand for that files have in a tensor's place.
+fn packed(checkpoint: &Checkpoint, tensor: &Tensor, name: &str) -> Option<Format> {
+    [("qweight", true), ("weight_packed", false)].into_iter().find_map(|(ending, of_words)| {
+        let codes = format!("{}{ending}", name.strip_suffix("weight").unwrap_or(name));
+        let found = checkpoint.tensor(&codes).ok().flatten()?;
         let numbers: usize = tensor.shape.iter().rev().take(2).product();
         let words: usize = found.shape.iter().product();
-        return Some(match (found.dtype, numbers / words.max(1)) {
+        Some(match (found.dtype, numbers / words.max(1)) {
             (Dtype::U8, _) if !of_words => Format::Mxfp4,
             (_, 8) => Format::Int4,
             _ => Format::Q8_0,
-        });
-    }
-    Some(Claims::new(checkpoint).rows(tensor, expert).ok()?.format())
+        })
+    })
 }
 
 #[cfg(test)]
@@ -146,8 +170,9 @@ mod tests {
     fn rows_too_short_for_what_is_said_are_taken_for_plain_ones() {
         let said = Said { plain: Format::Bf16, maps: Format::Int4 };
         let packing = Packing { stored: Stored::Said(said), target: Target::Native };
-        let format =
-            |columns: usize| packing.format(&Tensor::new("a", vec![4, columns]), Role::Linear);
+        let format = |columns: usize| {
+            Formats::new(&packing).of(&Tensor::new("a", vec![4, columns]), Role::Linear)
+        };
         assert_eq!([format(64), format(20)], [Format::Int4, Format::Bf16]);
     }
 }

@@ -1,19 +1,19 @@
 //! A pass being written down.
 
-use super::packing::Packing;
+use super::packing::Formats;
 use super::scratch::{Element, Lent, Scratch};
 use super::tape::{Matrices, Operation, Part, Product, Shape, Tape, Weight, Work};
 use baimo_blueprint::{Linear, Norm, NormKind, Tensor};
 use baimo_kernels::Format;
 use baimo_kernels::attention::KvLayout;
-use baimo_kernels::matmul::{input_bits, packed_bytes};
+use baimo_kernels::matmul::{InputKind, input_kind, packed_bytes};
 use baimo_weights::Role;
 use std::cell::{Cell, RefCell};
 
 /// A pass being written down: [`super::walk`] goes through the Blueprint as the decoder does.
 pub(super) struct Pass<'a> {
     pub shape: Shape,
-    pub packing: &'a Packing<'a>,
+    pub formats: Formats<'a>,
     pub scratch: Scratch,
     pub tape: RefCell<Tape>,
     pub part: Cell<Part>,
@@ -76,7 +76,7 @@ impl Pass<'_> {
     /// Matrices of a tensor `[.., outputs, inputs]`, of which the first dimensions count alike ones
     /// where `count` is more than one.
     pub fn matrices(&self, tensor: &Tensor, role: Role, count: usize) -> Matrices {
-        let format = self.packing.format(tensor, role);
+        let format = self.formats.of(tensor, role);
         let (columns, outer) = tensor.shape.split_last().expect("a matrix has columns");
         let rows = outer.iter().product::<usize>() / count.max(1);
         let matrices = Matrices { format, rows, columns: *columns, count };
@@ -111,12 +111,16 @@ impl Pass<'_> {
 
     /// What products with these formats make of inputs of so many numbers, once for all.
     pub fn inputs(&self, numbers: usize, formats: impl IntoIterator<Item = Format>) -> Vec<Lent> {
-        let bits: Vec<usize> = formats.into_iter().map(input_bits).collect();
-        let kinds = [(8, Element::Int8, Work::Int8), (16, Element::Int16, Work::Int16)];
-        let wanted = kinds.into_iter().filter(|(width, ..)| bits.contains(width));
-        let lend = |(_, element, work)| {
+        let asked: Vec<InputKind> = formats.into_iter().map(input_kind).collect();
+        let kinds = [
+            (InputKind::Int8, Element::Int8, Work::Int8),
+            (InputKind::Int8Groups, Element::Int8Groups, Work::Int8),
+            (InputKind::Int16, Element::Int16, Work::Int16),
+        ];
+        let wanted = kinds.into_iter().filter(|(kind, ..)| asked.contains(kind));
+        let lend = |(kind, element, work): (InputKind, _, _)| {
             self.works(work, numbers);
-            self.scratch.lend(element, numbers / 32)
+            self.scratch.lend(element, numbers / kind.block().0)
         };
         wanted.map(lend).collect()
     }

@@ -4,6 +4,7 @@
 //! As `kernels::scratch` has it: a buffer goes back where it came from, is taken again by the best
 //! fit up to twice as large, and only so many are kept.
 
+use baimo_kernels::matmul::InputKind;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -17,17 +18,21 @@ pub(super) enum Element {
     Float,
     /// 32 numbers in 8 bits with their scale and sums.
     Int8,
+    /// 256 numbers in 8 bits with their scale and sums.
+    Int8Groups,
     /// 32 numbers in 16 bits with their scale.
     Int16,
 }
 
 impl Element {
     fn bytes(self) -> usize {
-        match self {
-            Element::Float => 4,
-            Element::Int8 => 44,
-            Element::Int16 => 68,
-        }
+        let kind = match self {
+            Element::Float => InputKind::Floats,
+            Element::Int8 => InputKind::Int8,
+            Element::Int8Groups => InputKind::Int8Groups,
+            Element::Int16 => InputKind::Int16,
+        };
+        kind.block().1
     }
 }
 
@@ -38,7 +43,7 @@ pub(super) struct Scratch(Rc<RefCell<Pools>>);
 #[derive(Debug, Default)]
 struct Pools {
     /// Elements of the buffers that wait, the longest waiting first; by [`Element`].
-    waiting: [Vec<usize>; 3],
+    waiting: [Vec<usize>; 4],
     /// Bytes of all buffers that are, lent and waiting.
     bytes: usize,
     peak: usize,

@@ -2,7 +2,7 @@
 
 use super::ffn;
 use super::mixers;
-use super::packing::Packing;
+use super::packing::{Formats, Packing};
 use super::pass::{Map, Pass};
 use super::scratch::{Lent, Scratch};
 use super::tape::{Matrices, Part, Shape, Tape, Work};
@@ -19,7 +19,7 @@ pub(super) fn walk(
 ) -> Tape {
     let pass = Pass {
         shape,
-        packing,
+        formats: Formats::new(packing),
         scratch: scratch.clone(),
         tape: RefCell::default(),
         part: Cell::new(Part::Embeddings),

@@ -42,24 +42,20 @@ impl Hash {
     pub(super) fn of_file(&self, path: &Path, passed: &dyn Fn(u64)) -> io::Result<Hash> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        Ok(match self {
-            Hash::Sha256(_) => Hash::Sha256(digest(Sha256::new(), &mut file, passed)?),
-            Hash::GitBlob(_) => Hash::GitBlob(digest(git_blob(length), &mut file, passed)?),
-        })
+        self.of(&mut file, length, passed)
     }
 
     /// The hash of this kind that these bytes have.
     pub(super) fn of_bytes(&self, mut bytes: &[u8]) -> Hash {
         let length = bytes.len() as u64;
-        let digits = match self {
-            Hash::Sha256(_) => digest(Sha256::new(), &mut bytes, &|_| ()),
-            Hash::GitBlob(_) => digest(git_blob(length), &mut bytes, &|_| ()),
-        };
-        let digits = digits.expect("memory can be read");
-        match self {
-            Hash::Sha256(_) => Hash::Sha256(digits),
-            Hash::GitBlob(_) => Hash::GitBlob(digits),
-        }
+        self.of(&mut bytes, length, &|_| ()).expect("memory can be read")
+    }
+
+    fn of(&self, source: &mut dyn Read, length: u64, passed: &dyn Fn(u64)) -> io::Result<Hash> {
+        Ok(match self {
+            Hash::Sha256(_) => Hash::Sha256(digest(Sha256::new(), source, passed)?),
+            Hash::GitBlob(_) => Hash::GitBlob(digest(git_blob(length), source, passed)?),
+        })
     }
 }
 

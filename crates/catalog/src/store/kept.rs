@@ -54,7 +54,7 @@ impl Store {
         let folder = Folder::new(self.settings(), reference.hub, &reference.repo);
         let commit = folder.commit(reference.revision())?;
         let snapshot = folder.snapshot(&commit);
-        find_in(&snapshot, reference)
+        find_in(&snapshot, &files_below(&snapshot), reference)
     }
 
     /// All repositories of which something is here, by hub and name.
@@ -95,14 +95,15 @@ impl Store {
         let commit = folder.commit(reference.revision());
         let commit = commit.ok_or_else(|| nothing("no such revision here"))?;
         let snapshot = folder.snapshot(&commit);
-        let gone: Vec<PathBuf> = match &reference.part {
+        let files = files_below(&snapshot);
+        let files = match &reference.part {
             Some(_) => {
-                let choice = chosen(&snapshot, reference);
-                let choice = choice.map_err(|_| nothing("no such part here"))?;
-                choice.files.iter().map(|file| snapshot.join(file)).collect()
+                let choice = chosen(&snapshot, &files, reference);
+                choice.map_err(|_| nothing("no such part here"))?.files
             }
-            None => files_below(&snapshot).iter().map(|file| snapshot.join(file)).collect(),
+            None => files,
         };
+        let gone: Vec<PathBuf> = files.iter().map(|file| snapshot.join(file)).collect();
         if gone.is_empty() {
             return Err(nothing("nothing of it here"));
         }
@@ -180,9 +181,12 @@ impl Removal {
     }
 }
 
-/// What a reference means among the files of a snapshot.
-fn chosen(snapshot: &Path, reference: &Reference) -> Result<choice::Choice, Error> {
-    let files = files_below(snapshot);
+/// What a reference means among the `files` of a snapshot.
+fn chosen(
+    snapshot: &Path,
+    files: &[String],
+    reference: &Reference,
+) -> Result<choice::Choice, Error> {
     let paths: Vec<&str> = files.iter().map(String::as_str).collect();
     let mut index = |path: &str| {
         let path = snapshot.join(path);
@@ -191,8 +195,8 @@ fn chosen(snapshot: &Path, reference: &Reference) -> Result<choice::Choice, Erro
     choice::choose(reference, &paths, &mut index)
 }
 
-fn find_in(snapshot: &Path, reference: &Reference) -> Option<PathBuf> {
-    let choice = chosen(snapshot, reference).ok()?;
+fn find_in(snapshot: &Path, files: &[String], reference: &Reference) -> Option<PathBuf> {
+    let choice = chosen(snapshot, files, reference).ok()?;
     // Weights without configuration are a download that somebody broke off.
     let is_model = choice.opened.is_some() || choice.files.iter().any(|file| file == "config.json");
     is_model.then(|| opened(snapshot, choice.opened.as_deref()))
@@ -200,10 +204,8 @@ fn find_in(snapshot: &Path, reference: &Reference) -> Option<PathBuf> {
 
 fn kept(folder: &Folder) -> Kept {
     let reference = Reference::new(folder.hub, &folder.repo);
-    let branches = files_below(&folder.refs());
-    let mut revisions = branches.clone();
-    let known: HashSet<String> =
-        branches.iter().filter_map(|branch| folder.commit(branch)).collect();
+    let mut revisions = files_below(&folder.refs());
+    let known = commits_of(folder, &revisions);
     let snapshots = names_in(&folder.snapshots());
     revisions.extend(snapshots.iter().filter(|name| !known.contains(*name)).cloned());
     let mut models = Vec::new();
@@ -214,14 +216,16 @@ fn kept(folder: &Folder) -> Kept {
         let is_default = revision == folder.hub.default_revision();
         let revision = (!is_default).then(|| revision.clone());
         let whole = Reference { revision, ..reference.clone() };
-        let ggufs = files_below(&snapshot).into_iter().filter(|path| path.ends_with(".gguf"));
-        let files: BTreeSet<PathBuf> = ggufs
-            .map(|path| Reference { part: Some(path), ..whole.clone() })
-            .filter_map(|file| find_in(&snapshot, &file))
+        let files = files_below(&snapshot);
+        let ggufs: BTreeSet<PathBuf> = files
+            .iter()
+            .filter(|path| path.ends_with(".gguf"))
+            .map(|path| Reference { part: Some(path.clone()), ..whole.clone() })
+            .filter_map(|file| find_in(&snapshot, &files, &file))
             .collect();
-        let is_folder = find_in(&snapshot, &whole).is_some_and(|path| path == snapshot);
+        let is_folder = find_in(&snapshot, &files, &whole).is_some_and(|path| path == snapshot);
         models.extend(is_folder.then(|| whole.clone()));
-        models.extend(files.iter().filter_map(|path| {
+        models.extend(ggufs.iter().filter_map(|path| {
             let part = path.strip_prefix(&snapshot).ok()?.to_str()?.to_owned();
             Some(Reference { part: Some(part), ..whole.clone() })
         }));
@@ -231,14 +235,17 @@ fn kept(folder: &Folder) -> Kept {
     Kept { reference, models, revisions, bytes, partial_bytes, path: folder.root.clone() }
 }
 
+/// The commits that branches name.
+fn commits_of(folder: &Folder, branches: &[String]) -> HashSet<String> {
+    branches.iter().filter_map(|branch| folder.commit(branch)).collect()
+}
+
 /// Snapshots of commits that no branch or tag names any more.
 fn old_snapshots(folder: &Folder) -> Vec<PathBuf> {
     if folder.hub == Hub::ModelScope {
         return Vec::new();
     }
-    let branches = files_below(&folder.refs());
-    let known: HashSet<String> =
-        branches.iter().filter_map(|branch| folder.commit(branch)).collect();
+    let known = commits_of(folder, &files_below(&folder.refs()));
     let names = names_in(&folder.snapshots()).into_iter();
     names.filter(|name| !known.contains(name)).map(|name| folder.snapshot(&name)).collect()
 }

@@ -119,18 +119,8 @@ impl Source {
         what: &Reference,
         manner: &Manner,
     ) -> Result<(String, Option<String>), Error> {
-        let mut tries = 0;
-        loop {
-            let failure = match self.get_once(client, url) {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            };
-            tries += 1;
-            match pause_after(&failure, tries, manner) {
-                Some(pause) => std::thread::sleep(pause),
-                None => return Err(self.error(&what.to_string(), what, failure)),
-            }
-        }
+        tried(manner, || self.get_once(client, url))
+            .map_err(|failure| self.error(&what.to_string(), what, failure))
     }
 
     fn get_once(&self, client: &Client, url: &str) -> Result<(String, Option<String>), Failure> {
@@ -206,6 +196,25 @@ impl Source {
             _ => format!("look at {page}"),
         };
         (format!("{failure} {token}"), hint)
+    }
+}
+
+/// Tries until it goes well or there is to be no other try, with pauses between.
+pub(super) fn tried<T>(
+    manner: &Manner,
+    mut once: impl FnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut tries = 0;
+    loop {
+        let failure = match once() {
+            Ok(done) => return Ok(done),
+            Err(failure) => failure,
+        };
+        tries += 1;
+        match pause_after(&failure, tries, manner) {
+            Some(pause) => std::thread::sleep(pause),
+            None => return Err(failure),
+        }
     }
 }
 

@@ -23,6 +23,8 @@ mod reference;
 mod remote;
 mod settings;
 
+pub(crate) use reference::is_name;
+
 pub use error::{Error, human};
 pub use hash::Hash;
 pub use kept::{Kept, Removal, Unused};

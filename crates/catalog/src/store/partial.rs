@@ -3,13 +3,14 @@
 //! The record never claims what the disk does not have: bytes are synced first, then the record is
 //! written beside the old one, synced, and put in its place. What came since is fetched again.
 
+use super::fetch::held;
 use super::ranges::Ranges;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How such files end; `huggingface_hub` knows and counts them by this name.
@@ -121,7 +122,7 @@ impl Partial {
     }
 
     fn done(&self) -> std::sync::MutexGuard<'_, Ranges> {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+        held(&self.done)
     }
 }
 
@@ -159,7 +160,7 @@ fn discard(data: &Path, record: &Path) {
 }
 
 /// Makes a new name in a folder outlast a crash, where the system can do that.
-pub(super) fn sync_folder(of: &Path) {
+fn sync_folder(of: &Path) {
     if let Some(folder) = of.parent().and_then(|folder| File::open(folder).ok()) {
         let _done = folder.sync_all();
     }

@@ -1,7 +1,7 @@
 //! What a model needs, what of it is missing, and fetching that.
 
 use super::choice::{self, Choice};
-use super::fetch::Fetcher;
+use super::fetch::{Fetcher, held};
 use super::folder::Folder;
 use super::hash::Hash;
 use super::listing::{Listing, RemoteFile, Source};
@@ -32,6 +32,8 @@ pub struct Planned {
     pub hash: Hash,
     /// It is here already.
     pub is_here: bool,
+    /// And in its place among the files of the commit.
+    is_placed: bool,
     /// Bytes of it that an earlier attempt left.
     pub started: u64,
 }
@@ -181,9 +183,10 @@ impl Store {
             })?;
             let blob = folder.blob(&hash);
             let is_blob = std::fs::metadata(&blob).is_ok_and(|known| known.len() == file.size);
-            let is_here = is_blob || folder.has(&listing.commit, file, &hash);
+            let is_placed = folder.has(&listing.commit, file, &hash);
+            let is_here = is_blob || is_placed;
             let started = if is_here { 0 } else { partial::bytes_there(&blob, file.size) };
-            Ok(Planned { file: file.clone(), hash, is_here, started })
+            Ok(Planned { file: file.clone(), hash, is_here, is_placed, started })
         };
         let files = chosen.map(planned).collect::<Result<Vec<Planned>, Error>>()?;
         let (reference, commit) = (reference.clone(), listing.commit.clone());
@@ -219,7 +222,7 @@ impl Store {
         let Plan { reference, folder, commit, files, .. } = plan;
         let missing: Vec<&Planned> = files.iter().filter(|planned| !planned.is_here).collect();
         let fetched = AtomicU64::new(0);
-        if files.iter().all(|one| folder.has(commit, &one.file, &one.hash)) {
+        if files.iter().all(|planned| planned.is_placed) {
             // A cache that cannot be written is good enough to be read.
             let _noted = folder.set_commit(reference.revision(), commit);
             return Ok(Pulled { path: plan.path(), fetched: 0 });
@@ -244,8 +247,9 @@ impl Store {
                 fetch_all(&fetcher, plan, &group, manner.files, &fetched)?;
             }
         }
-        for Planned { file, hash, .. } in files {
-            if !folder.has(commit, file, hash) {
+        for Planned { file, hash, is_placed, .. } in files {
+            // Another process may have placed it meanwhile.
+            if !is_placed && !folder.has(commit, file, hash) {
                 folder.point(commit, &file.path, hash)?;
             }
         }
@@ -255,7 +259,7 @@ impl Store {
 
     fn check_space(&self, plan: &Plan) -> Result<(), Error> {
         let folder = plan.folder.blobs();
-        let Ok(free) = fs4::available_space(&folder) else { return Ok(()) };
+        let Some(free) = baimo_weights::free_bytes(&folder) else { return Ok(()) };
         let wanted = plan.missing_bytes() + SPARE_BYTES;
         match free < wanted {
             true => Err(Error::Space { folder, free, wanted }),
@@ -273,15 +277,13 @@ fn fetch_all(
     fetched: &AtomicU64,
 ) -> Result<(), Error> {
     let (queue, failed) = (Mutex::new(files.iter()), Mutex::new(None));
-    let next = || queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+    let next = || held(&queue).next();
     let work = || {
         while let Some(Planned { file, hash, .. }) = next() {
             match fetcher.fetch(&plan.folder, file, hash) {
                 Ok(bytes) => _ = fetched.fetch_add(bytes, Ordering::Relaxed),
                 Err(error) => {
-                    let mut failed =
-                        failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    failed.get_or_insert(error);
+                    held(&failed).get_or_insert(error);
                     fetcher.stop();
                     return;
                 }

@@ -22,14 +22,6 @@ impl Hub {
         }
     }
 
-    /// What the hub calls itself.
-    pub fn title(self) -> &'static str {
-        match self {
-            Hub::HuggingFace => "Hugging Face",
-            Hub::ModelScope => "ModelScope",
-        }
-    }
-
     /// The revision that is meant where none is named.
     pub fn default_revision(self) -> &'static str {
         match self {
@@ -133,7 +125,8 @@ impl fmt::Display for Reference {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether hubs have such owners and repositories, and folders may be named after them.
+pub(crate) fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     // `--` joins owner and name in the names of folders.
     !name.is_empty()

@@ -1,8 +1,7 @@
 //! Parts of files, read where they are: a header without the weights.
 
-use super::hash::Hash;
 use super::http::{Ask, Client, Failure};
-use super::listing::{Listing, RemoteFile, Source, pause_after};
+use super::listing::{Listing, RemoteFile, Source, tried};
 use super::{Error, Reference, Store, Watch};
 use std::io::Read;
 use std::ops::Range;
@@ -38,11 +37,6 @@ impl Store {
 }
 
 impl Remote<'_> {
-    /// Its files and its commit.
-    pub fn listing(&self) -> &Listing {
-        &self.listing
-    }
-
     /// The files that the reference asks for, as [`Store::plan`] chooses them, and which of them is
     /// opened; `None` where that is the folder.
     ///
@@ -92,17 +86,9 @@ impl Remote<'_> {
         let manner = &self.store.settings.manner;
         let mut failed = None;
         for source in &self.sources {
-            let mut tries = 0;
-            let failure = loop {
-                let failure = match self.read_once(source, path, &range, size) {
-                    Ok(bytes) => return Ok(bytes),
-                    Err(failure) => failure,
-                };
-                tries += 1;
-                match pause_after(&failure, tries, manner) {
-                    Some(pause) => std::thread::sleep(pause),
-                    None => break failure,
-                }
+            let failure = match tried(manner, || self.read_once(source, path, &range, size)) {
+                Ok(bytes) => return Ok(bytes),
+                Err(failure) => failure,
             };
             let what = format!("{}/{path}", self.reference.repository());
             failed.get_or_insert_with(|| source.error(&what, &self.reference, failure));
@@ -147,10 +133,5 @@ impl Remote<'_> {
             wanted: path.to_owned(),
             hint: "names of files are case-sensitive".to_owned(),
         })
-    }
-
-    /// The hash that the hub names for a file.
-    pub fn hash(&self, path: &str) -> Option<&Hash> {
-        self.file(path).ok()?.hash.as_ref()
     }
 }

@@ -27,8 +27,12 @@ pub(super) trait KvNumber: Copy + Send + Sync {
     }
     /// The same of all blocks of a panel, the `index`-th of values.
     #[inline(always)]
-    fn panel_scales<L: Lanes<WIDE>>(_lanes: L, _scales: &[u16], _index: usize) -> [f32; PAGE] {
-        [1.0; PAGE]
+    fn panel_scales<L: Lanes<WIDE>>(lanes: L, scales: &[u16], index: usize) -> [f32; PAGE] {
+        let mut floats = [0.0; PAGE];
+        for (part, floats) in floats.as_chunks_mut::<WIDE>().0.iter_mut().enumerate() {
+            lanes.store(Self::scales(lanes, scales, index * PAGE + part * WIDE), floats);
+        }
+        floats
     }
     /// Reads sixteen of blocks with these scales, exactly.
     fn load<L: Lanes<WIDE>>(lanes: L, from: &[Self; WIDE], scales: L::Vector) -> L::Vector;

@@ -1,7 +1,7 @@
 //! Pages in floats that are filled with chosen positions, slot by slot.
 
 use super::element::{Cached, KvNumber};
-use super::store::{KvLayout, in_block, in_panel, key_scale, panel_scale};
+use super::store::{KvLayout, PANEL, in_block, in_panel, key_scale, panel_scale};
 use crate::lanes::{Lanes, WIDE};
 
 /// A page of one head that is being filled. Slots beyond the filled ones hold any numbers.
@@ -42,13 +42,15 @@ impl Gathered {
         if layout.latent {
             return;
         }
-        for d in 0..layout.k_dim {
-            // Sixteen positions lie together.
-            let line = &head.numbers[in_block(layout, from / WIDE * WIDE, d)..];
-            let line = line.first_chunk().expect("a block of positions");
-            let scale = E::scale(lanes, head.scales, key_scale(layout, from, d));
-            let number = lanes.to_array(E::load(lanes, line, scale))[from % WIDE];
-            self.numbers[in_block(layout, to, d)] = number;
+        for first in (0..layout.k_dim).step_by(PANEL) {
+            let scale = E::scale(lanes, head.scales, key_scale(layout, from, first));
+            for d in first..layout.k_dim.min(first + PANEL) {
+                // Sixteen positions lie together.
+                let line = &head.numbers[in_block(layout, from / WIDE * WIDE, d)..];
+                let line = line.first_chunk().expect("a block of positions");
+                let number = lanes.to_array(E::load(lanes, line, scale))[from % WIDE];
+                self.numbers[in_block(layout, to, d)] = number;
+            }
         }
     }
 }

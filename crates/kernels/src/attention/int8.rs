@@ -54,15 +54,6 @@ impl KvNumber for i8 {
     }
 
     #[inline(always)]
-    fn panel_scales<L: Lanes<WIDE>>(lanes: L, scales: &[u16], index: usize) -> [f32; PAGE] {
-        let mut floats = [0.0; PAGE];
-        for (part, floats) in floats.as_chunks_mut::<WIDE>().0.iter_mut().enumerate() {
-            lanes.store(i8::scales(lanes, scales, index * PAGE + part * WIDE), floats);
-        }
-        floats
-    }
-
-    #[inline(always)]
     fn load<L: Lanes<WIDE>>(lanes: L, from: &[i8; WIDE], scales: L::Vector) -> L::Vector {
         lanes.mul(lanes.load_int8(from), scales)
     }

@@ -182,40 +182,39 @@ impl KvStore {
         let layout = &self.layout;
         let page = pages[position / PAGE] as usize;
         let slot = position % PAGE;
-        let value = |d| self.value(page, kv_head, slot, d);
-        let key = |d| if layout.latent { value(d) } else { self.key(page, kv_head, slot, d) };
+        let part = head_part(layout, page, kv_head);
+        let value = |d| self.value(&part, slot, d);
+        let key = |d| if layout.latent { value(d) } else { self.key(&part, slot, d) };
         ((0..layout.k_dim).map(key).collect(), (0..layout.v_dim).map(value).collect())
     }
 
     /// Adds the key of one head at `position` to `sum`.
     pub(super) fn add_key(&self, pages: &[u32], position: usize, head: usize, sum: &mut [f32]) {
-        let page = pages[position / PAGE] as usize;
+        let part = head_part(&self.layout, pages[position / PAGE] as usize, head);
         for (d, sum) in sum.iter_mut().enumerate() {
-            *sum += self.key(page, head, position % PAGE, d);
+            *sum += self.key(&part, position % PAGE, d);
         }
     }
 
-    fn key(&self, page: usize, head: usize, slot: usize, d: usize) -> f32 {
+    fn key(&self, head: &Part, slot: usize, d: usize) -> f32 {
         let layout = &self.layout;
-        self.number(page, head, in_block(layout, slot, d), key_scale(layout, slot, d))
+        self.number(head, in_block(layout, slot, d), key_scale(layout, slot, d))
     }
 
-    fn value(&self, page: usize, head: usize, slot: usize, d: usize) -> f32 {
+    fn value(&self, head: &Part, slot: usize, d: usize) -> f32 {
         let layout = &self.layout;
-        self.number(page, head, in_panel(layout, slot, d), panel_scale(layout, slot, d))
+        self.number(head, in_panel(layout, slot, d), panel_scale(layout, slot, d))
     }
 
     /// A number of a head by its place and that of its scale.
-    fn number(&self, page: usize, head: usize, place: usize, scale: usize) -> f32 {
-        let half = |bits: u16| half::f16::from_bits(bits).to_f32();
-        let part = head_part(&self.layout, page, head);
+    fn number(&self, head: &Part, place: usize, scale: usize) -> f32 {
+        let half = |bits| half::f16::from_bits(bits).to_f32();
+        let place = head.numbers.start + place;
+        let scale = head.scales.start + scale;
         match &self.numbers {
-            Numbers::F16(numbers) => half(numbers[part.numbers.start + place]),
-            Numbers::F32(numbers) => numbers[part.numbers.start + place],
-            Numbers::Q8(numbers) => {
-                let scale = half(self.scales[part.scales.start + scale]);
-                f32::from(numbers[part.numbers.start + place]) * scale
-            }
+            Numbers::F16(numbers) => half(numbers[place]),
+            Numbers::F32(numbers) => numbers[place],
+            Numbers::Q8(numbers) => f32::from(numbers[place]) * half(self.scales[scale]),
         }
     }
 

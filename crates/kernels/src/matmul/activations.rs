@@ -21,7 +21,7 @@ pub struct Activations<'a> {
 
 /// How a format takes its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InputKind {
+pub enum InputKind {
     /// As they are.
     Floats,
     /// In 8 bits: rounding them costs less than weights of 6 bits and fewer did.
@@ -34,7 +34,7 @@ pub(super) enum InputKind {
 }
 
 /// How `format` takes its inputs.
-pub(super) const fn input_kind(format: Format) -> InputKind {
+pub const fn input_kind(format: Format) -> InputKind {
     match format {
         Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => InputKind::Floats,
         Format::Q8_0 => InputKind::Int16,
@@ -54,12 +54,15 @@ pub(super) const fn input_kind(format: Format) -> InputKind {
     }
 }
 
-/// Bits of an input's number in products with weights of `format`.
-pub const fn input_bits(format: Format) -> usize {
-    match input_kind(format) {
-        InputKind::Floats => 32,
-        InputKind::Int8 | InputKind::Int8Groups => 8,
-        InputKind::Int16 => 16,
+impl InputKind {
+    /// Columns that are kept together, and the bytes they take with their scale and sums.
+    pub const fn block(self) -> (usize, usize) {
+        match self {
+            InputKind::Floats => (1, size_of::<f32>()),
+            InputKind::Int8 => (BLOCK, size_of::<Int8Block>()),
+            InputKind::Int8Groups => (GROUP, size_of::<Int8Group>()),
+            InputKind::Int16 => (BLOCK, size_of::<Int16Block>()),
+        }
     }
 }
 

@@ -44,9 +44,7 @@ impl Lane {
         let shape = group(format);
         let (at, index) = shape.find(block);
         let group = &tile[at..];
-        let code_bytes = &group[shape.head_bytes + index * shape.block_bytes()..];
-        let codes = codes::load(shape.code_bits, code_bytes, row);
-        let values = codes.map(|code| value(format, code));
+        let values = values(format, group, index, row);
         Lane { values, scales: Scales::read(format, group, index, row) }
     }
 
@@ -82,19 +80,29 @@ impl GroupLane {
     pub(super) fn new(format: Format, tile: &[u8], index: usize, row: usize) -> GroupLane {
         let shape = group(format);
         let group = &tile[index * shape.bytes()..];
-        let packed: [u8; 12] =
-            std::array::from_fn(|number| group[32 + number * QUANTIZED_ROWS + row]);
-        let small = |block| scale_and_minimum(&packed, block);
+        let packed = packed_scales(group, row);
+        let both: [(u8, u8); GROUP / BLOCK] =
+            std::array::from_fn(|block| scale_and_minimum(&packed, block));
         GroupLane {
-            values: std::array::from_fn(|block| {
-                Lane::new(format, tile, index * shape.blocks + block, row).values
-            }),
-            small: std::array::from_fn(|block| i32::from(small(block).0)),
-            small_minimums: std::array::from_fn(|block| i32::from(small(block).1)),
+            values: std::array::from_fn(|block| values(format, group, block, row)),
+            small: both.map(|(scale, _)| i32::from(scale)),
+            small_minimums: both.map(|(_, minimum)| i32::from(minimum)),
             scale: f16_at(group, 2 * row),
             minimum: f16_at(group, 2 * (QUANTIZED_ROWS + row)),
         }
     }
+}
+
+/// The values of block `index` of a group, before any scale.
+fn values(format: Format, group: &[u8], index: usize, row: usize) -> [i32; BLOCK] {
+    let shape = self::group(format);
+    let code_bytes = &group[shape.head_bytes + index * shape.block_bytes()..];
+    codes::load(shape.code_bits, code_bytes, row).map(|code| value(format, code))
+}
+
+/// The small scales and minimums of a row of `q4_k` or `q5_k`, six bits each.
+fn packed_scales(group: &[u8], row: usize) -> [u8; 12] {
+    std::array::from_fn(|number| group[32 + number * QUANTIZED_ROWS + row])
 }
 
 impl Scales {
@@ -117,8 +125,7 @@ impl Scales {
                 Scales::Halves([0, 1].map(|part| Scale::plain(half(0) * small(part))))
             }
             Format::Q4K | Format::Q5K => {
-                let packed: [u8; 12] = std::array::from_fn(|number| byte(32, number));
-                let (small, small_minimum) = scale_and_minimum(&packed, index);
+                let (small, small_minimum) = scale_and_minimum(&packed_scales(group, row), index);
                 whole(half(0) * f32::from(small), -half(1) * f32::from(small_minimum))
             }
             Format::Q6K => {

@@ -22,7 +22,7 @@ mod split;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
-pub use activations::{Activations, input_bits};
+pub use activations::{Activations, InputKind, input_kind};
 pub(crate) use activations::{Int8Block, Int8Group, Int16Block};
 pub use matrix::{
     BlockScales, LAYOUT_VERSION, Matrix, MatrixBuilder, ROWS_TOGETHER, pack_tiles, packed_bytes,

@@ -76,13 +76,39 @@ pub(super) fn quantized_tiles(
     let mut sums = [[0.0; QUANTIZED_ROWS]; ROWS_AT_ONCE];
     let sums = &mut sums[..rows.len()];
     for tile in tiles {
-        quantized_tile(weights, tile, input, rows, sums);
+        sums.fill([0.0; QUANTIZED_ROWS]);
+        match input_kind(weights.format()) {
+            InputKind::Int8Groups => grouped_tile(weights, tile, input, rows, sums),
+            InputKind::Int8 | InputKind::Int16 | InputKind::Floats => {
+                quantized_tile(weights, tile, input, rows, sums);
+            }
+        }
         store(tile, sums);
     }
 }
 
-/// One tile of quantized weights times the input rows `rows`: lane by lane, and in the order of the
-/// columns, `out[i]` is the sum over whatever shares a scale of
+/// One tile of weights whose inputs share a scale over a group of columns.
+fn grouped_tile(
+    weights: &Matrix,
+    tile: usize,
+    input: &Activations,
+    rows: &[u32],
+    out: &mut [[f32; QUANTIZED_ROWS]],
+) {
+    let bytes = weights.tile(tile);
+    for group in 0..weights.columns() / GROUP {
+        for row in 0..QUANTIZED_ROWS {
+            let lane = GroupLane::new(weights.format(), bytes, group, row);
+            for (out, &input_row) in out.iter_mut().zip(rows) {
+                let input = &input.int8_groups_row(input_row)[group];
+                out[row] = accumulate_group(&lane, input, out[row]);
+            }
+        }
+    }
+}
+
+/// One tile of other quantized weights times the input rows `rows`: lane by lane, and in the order
+/// of the columns, `out[i]` is the sum over whatever shares a scale of
 /// `fma(a_scale * scale, integer dot, ..)` and then `fma(minimum, a_scale * sum of a, ..)`.
 fn quantized_tile(
     weights: &Matrix,
@@ -92,19 +118,6 @@ fn quantized_tile(
     out: &mut [[f32; QUANTIZED_ROWS]],
 ) {
     let bytes = weights.tile(tile);
-    out.fill([0.0; QUANTIZED_ROWS]);
-    if input_kind(weights.format()) == InputKind::Int8Groups {
-        for (group, row) in (0..weights.columns() / GROUP)
-            .flat_map(|group| (0..QUANTIZED_ROWS).map(move |row| (group, row)))
-        {
-            let lane = GroupLane::new(weights.format(), bytes, group, row);
-            for (out, &input_row) in out.iter_mut().zip(rows) {
-                let input = &input.int8_groups_row(input_row)[group];
-                out[row] = accumulate_group(&lane, input, out[row]);
-            }
-        }
-        return;
-    }
     for block in 0..weights.columns() / BLOCK {
         for row in 0..QUANTIZED_ROWS {
             let lane = Lane::new(weights.format(), bytes, block, row);

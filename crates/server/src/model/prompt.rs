@@ -103,8 +103,8 @@ impl Model {
     fn ask_to_think(&self, chat: &mut Chat, ask: &ThinkingAsk) -> Result<(), Refusal> {
         let thinking = self.voice.and_then(|voice| voice.thinking);
         if thinking.is_none() && ask.budget.is_some_and(|budget| budget > 0) {
-            let message = "this model never thinks\nhint: leave the budget out, or ask for another \
-                           model";
+            let hint = "hint: leave the budget out, or ask for another model";
+            let message = format!("{}\n{hint}", NoSwitch::NeverThinks);
             return Err(Refusal::field("thinking_budget", message));
         }
         let Some(switch) = ask.switch.or(ask.effort.as_ref().map(|effort| effort != "none")) else {

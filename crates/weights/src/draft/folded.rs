@@ -60,11 +60,7 @@ impl Folded {
             Some(head) => source.halves_in_turn(*head),
             None => source,
         };
-        let rows = match self.shape[..] {
-            [_, outputs, _] => outputs,
-            _ => source.rows(),
-        };
-        Ok(parted(source, rows).collect())
+        Ok(parted(source, &self.shape).collect())
     }
 }
 
@@ -138,14 +134,15 @@ fn turned(blueprint: &Blueprint) -> HashMap<String, usize> {
 
 /// The GGUF name, and the tensor as it is written: a fused one whole, where files have it whole.
 fn named(tensor: &Tensor, layout: &Layout) -> Option<(String, Tensor)> {
-    let whole = || names::gguf_candidates(&tensor.expert_name(0)).into_iter().next();
-    let name = match tensor.fold {
-        Fold::AsStored | Fold::PlusOne | Fold::UnitRows | Fold::UnitColumns => whole()?.name,
-        Fold::Rows { .. } if whole().is_some() => {
+    let whole = names::gguf_candidates(&tensor.expert_name(0)).into_iter().next();
+    let name = match (&tensor.fold, whole) {
+        (Fold::AsStored | Fold::PlusOne | Fold::UnitRows | Fold::UnitColumns, whole) => whole?.name,
+        (Fold::Rows { .. }, Some(whole)) => {
             let stored = Tensor::new(tensor.name.clone(), tensor.stored_shape());
-            return Some((renamed(whole()?.name, layout), stored));
+            return Some((renamed(whole.name, layout), stored));
         }
-        Fold::Rows { .. } | Fold::HeadRows { .. } | Fold::HeadRowsTransposed { .. } => {
+        (Fold::Rows { .. }, None)
+        | (Fold::HeadRows { .. } | Fold::HeadRowsTransposed { .. }, _) => {
             let (rows, of) = tensor.part_of_rows()?;
             let part = names::part_of_split(&tensor.name, rows.start == 0, rows.end == of)?;
             names::gguf_candidates(&part).into_iter().next()?.name

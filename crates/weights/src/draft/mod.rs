@@ -143,15 +143,19 @@ impl<'a> Draft<'a> {
 
 /// The matrices of a stack, one by one, or the one that there is.
 fn matrices(tensor: Tensor<'_>) -> impl Iterator<Item = RowSource<'_>> {
-    let rows = match tensor.shape[..] {
-        [_, outputs, _] => outputs,
-        _ => tensor.rows(),
-    };
-    parted(RowSource::new(tensor), rows)
+    let shape = tensor.shape.clone();
+    parted(RowSource::new(tensor), &shape)
 }
 
-/// Each `rows` of a source.
-fn parted(source: RowSource<'_>, rows: usize) -> impl Iterator<Item = RowSource<'_>> {
+/// The matrices of a source of this shape.
+fn parted<'a>(
+    source: RowSource<'a>,
+    shape: &[usize],
+) -> impl Iterator<Item = RowSource<'a>> + use<'a> {
+    let rows = match *shape {
+        [_, outputs, _] => outputs,
+        _ => source.rows(),
+    };
     let count = source.rows().checked_div(rows).unwrap_or(0);
     (0..count).map(move |matrix| source.clone().range(matrix * rows..(matrix + 1) * rows))
 }

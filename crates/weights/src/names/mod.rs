@@ -204,7 +204,7 @@ fn split_hub_layer(name: &str) -> Option<(&str, &str)> {
 }
 
 /// `(layer, rest)` of `{prefix}{layer}.{rest}`.
-fn split_layer<'n>(name: &'n str, prefix: &str) -> Option<(&'n str, &'n str)> {
+pub(crate) fn split_layer<'n>(name: &'n str, prefix: &str) -> Option<(&'n str, &'n str)> {
     let (layer, rest) = name.strip_prefix(prefix)?.split_once('.')?;
     layer.bytes().all(|byte| byte.is_ascii_digit()).then_some((layer, rest))
 }

@@ -12,7 +12,7 @@ use baimo_kernels::matmul::BlockScales;
 use super::read::{self, PackedFile};
 use super::{ALIGNMENT, Entry, HEAD_BYTES, Head, Key, MAGIC, Origin, Scales, VERSION};
 use crate::error::Error;
-use crate::os::MappedFile;
+use crate::os::{self, MappedFile};
 
 /// A file of packed weights that are still coming, one tensor after the other.
 pub struct PackedWriter {
@@ -216,15 +216,9 @@ impl Drop for Keeping {
     }
 }
 
-/// First the bytes are on the disk, then they have their name: a file of that name is whole even if
-/// the power fails. From then on others may use it too.
+/// Brings a file to its place. From then on others may use it too.
 fn keep(file: &File, part: &Path, place: &Path) -> std::io::Result<()> {
-    file.sync_all()?;
-    std::fs::rename(part, place)?;
-    #[cfg(unix)]
-    if let Some(folder) = place.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    os::land(file, part, place)?;
     file.unlock()?;
     // Whoever has it alone now only looks whether it is in use.
     let _unknown = file.lock_shared();

@@ -53,10 +53,11 @@ fn caches(kernels: &Kernels, layout: KvLayout, count: usize) -> Vec<KvStore> {
     let pages: Vec<u32> = (0..(POSITIONS / PAGE) as u32).collect();
     let k = numbers(PROMPT * layout.kv_heads * layout.k_dim);
     let values = if layout.latent { 0 } else { PROMPT * layout.kv_heads * layout.v_dim };
+    let v = numbers(values);
     let layer = |_| {
         let mut store = KvStore::new(layout, pages.len());
         for first in (0..POSITIONS).step_by(PROMPT) {
-            store.write(kernels, &pages, first, &k, &numbers(values));
+            store.write(kernels, &pages, first, &k, &v);
         }
         store
     };

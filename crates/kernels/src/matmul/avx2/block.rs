@@ -235,9 +235,10 @@ unsafe fn unpack_codes(format: Format, codes: *const u8) -> Codes {
             Format::Iq4Nl | Format::Iq4Xs => look_up(nibbles(codes), IQ4_VALUES),
             Format::Mxfp4 => look_up(nibbles(codes), MXFP4_UNSIGNED),
             Format::Q8_0 => bytes(codes),
-            // Groups are unpacked whole.
-            Format::Q4K => Block::zero().codes,
-            Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => Block::zero().codes,
+            // Groups of `q4_k` are unpacked whole, and floats are no blocks.
+            Format::Q4K | Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => {
+                Block::zero().codes
+            }
         }
     }
 }
@@ -294,8 +295,7 @@ unsafe fn unpack_scales(format: Format, head: *const u8, index: usize) -> Block 
             Format::Q4_0 | Format::Q5_0 | Format::Q8_0 | Format::Iq4Nl => {
                 block.scale[0] = half(head, index);
             }
-            Format::Q4K => {}
-            Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => {}
+            Format::Q4K | Format::F32 | Format::F16 | Format::Bf16 | Format::F8E4M3 => {}
         }
     }
     block

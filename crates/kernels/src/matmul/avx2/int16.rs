@@ -22,9 +22,9 @@ pub(in crate::matmul) struct Int16;
 #[derive(Clone, Copy)]
 pub(in crate::matmul) struct Block {
     /// Of four columns the first and third, then the second and fourth: a pair of words a row.
-    pub codes: [__m256i; 16],
+    codes: [__m256i; 16],
     /// The float scales.
-    pub scale: __m256,
+    scale: __m256,
 }
 
 // SAFETY: `unpack` ends by writing a block whole.

@@ -12,14 +12,16 @@ mod unpack;
 pub(super) use activations::{to_int8, to_int8_groups, to_int16};
 pub(super) use block::{Block, Head, halves, has_minimum, offset, signed, unpack, unpack_below};
 pub(super) use float::{float_tiles, load_pair};
-pub(super) use int8::Int8;
-pub(super) use int16::{Int16, unpack_words};
-pub(super) use q4_k::{HALF, Q4K, block_codes, first, second};
+pub(super) use int16::unpack_words;
+pub(super) use q4_k::{HALF, block_codes, first, second};
 
 use std::arch::x86_64::*;
 
 use super::layout::QUANTIZED_ROWS;
 use super::tiles::Arithmetics;
+use int8::Int8;
+use int16::Int16;
+use q4_k::Q4K;
 
 /// AVX2's arithmetic for every format.
 pub(super) struct Avx2;

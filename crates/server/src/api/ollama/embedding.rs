@@ -3,8 +3,8 @@
 use super::Error;
 use super::request::KeepAlive;
 use super::stay::Stay;
-use crate::api::openai::embeddings::{dimensions, shortened, vectors};
-use crate::api::openai::inputs::{Input, Inputs};
+use crate::api::openai::embeddings::{dimensions, prompts, shortened, vectors};
+use crate::api::openai::inputs::Inputs;
 use crate::app::{Shared, parse};
 use crate::error::Refusal;
 use axum::Json;
@@ -65,18 +65,8 @@ pub async fn embed(State(app): State<Shared>, body: Bytes) -> Result<Json<Value>
     let loaded = begun.elapsed();
     stay.begin(&app, &model.name).await?;
     let dimensions = dimensions(request.dimensions, model.about.hidden)?;
-    let inputs = match request.input {
-        Some(inputs) => inputs.list("input", model.about.vocab)?,
-        None => Vec::new(),
-    };
-    let prompt = |(field, input): (String, Input)| match input {
-        Input::Tokens(tokens) => Ok((field, tokens)),
-        Input::Text(text) => {
-            let tokens = model.ended(&text).map_err(|refusal| refusal.at(field.clone()))?;
-            Ok((field, tokens))
-        }
-    };
-    let prompts = inputs.into_iter().map(prompt).collect::<Result<Vec<_>, Refusal>>()?;
+    let prompts = request.input.map(|inputs| prompts(&model, inputs, None)).transpose()?;
+    let prompts = prompts.unwrap_or_default();
     let vectors = vectors(&app, &model, prompts).await?;
     stay.end(&app, &model.name).await;
     let tokens: usize = vectors.iter().map(|(_, tokens)| tokens).sum();

@@ -69,8 +69,11 @@ pub async fn embeddings(State(app): State<Shared>, body: Bytes) -> Result<Json<V
         }
     };
     let dimensions = dimensions(request.dimensions, model.about.hidden)?;
-    let inputs = inputs(&model, &mut request)?;
-    let vectors = vectors(&app, &model, inputs).await?;
+    let before = before(&model, &mut request)?;
+    let missing = || Refusal::field("input", "`input` is missing");
+    let inputs = request.input.take().ok_or_else(missing)?;
+    let prompts = prompts(&model, inputs, before.as_ref())?;
+    let vectors = vectors(&app, &model, prompts).await?;
     let tokens: usize = vectors.iter().map(|(_, tokens)| tokens).sum();
     let told = |(index, (vector, _)): (usize, (Vec<f32>, usize))| {
         let embedding = match (shortened(vector, dimensions), base64) {
@@ -123,32 +126,42 @@ pub fn dimensions(wanted: Option<usize>, hidden: usize) -> Result<usize, Refusal
     }
 }
 
-/// The tokens of each input, with its field.
-fn inputs(
+/// What is put before each text, with the field that asked for it.
+fn before(
     model: &Model,
     request: &mut EmbeddingRequest,
-) -> Result<Vec<(String, Vec<u32>)>, Refusal> {
-    let before = match (request.instruct.take(), request.prompt_name.take()) {
+) -> Result<Option<(&'static str, String)>, Refusal> {
+    match (request.instruct.take(), request.prompt_name.take()) {
         (Some(_), Some(_)) => {
-            return Err(Refusal::field("prompt_name", "wanted it or `instruct`, not both"));
+            Err(Refusal::field("prompt_name", "wanted it or `instruct`, not both"))
         }
-        (Some(task), None) => Some(("instruct", format!("Instruct: {task}\nQuery:"))),
+        (Some(task), None) => Ok(Some(("instruct", format!("Instruct: {task}\nQuery:")))),
         (None, Some(name)) => match model.prompts.get(&name) {
-            Some(prompt) => Some(("prompt_name", prompt.clone())),
+            Some(prompt) => Ok(Some(("prompt_name", prompt.clone()))),
             None => {
                 let known: Vec<&str> = model.prompts.keys().map(String::as_str).collect();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let message = format!("found `{name}`, the model's prompts are: {known}");
-                return Err(Refusal::field("prompt_name", message));
+                Err(Refusal::field("prompt_name", message))
             }
         },
-        (None, None) => None,
-    };
-    let missing = || Refusal::field("input", "`input` is missing");
-    let inputs = request.input.take().ok_or_else(missing)?.list("input", model.about.vocab)?;
-    let tokens = |(field, input): (String, Input)| match (input, &before) {
+        (None, None) => Ok(None),
+    }
+}
+
+/// The tokens of each input, with its field; texts with what is put `before` them.
+///
+/// # Errors
+/// An input that is empty or cannot be read, or tokens where something goes before texts.
+pub fn prompts(
+    model: &Model,
+    inputs: Inputs,
+    before: Option<&(&'static str, String)>,
+) -> Result<Vec<(String, Vec<u32>)>, Refusal> {
+    let inputs = inputs.list("input", model.about.vocab)?;
+    let tokens = |(field, input): (String, Input)| match (input, before) {
         (Input::Text(text), before) => {
-            let text = before.as_ref().map_or("", |(_, before)| before).to_owned() + &text;
+            let text = before.map_or("", |(_, before)| before).to_owned() + &text;
             let tokens = model.ended(&text).map_err(|refusal| refusal.at(field.clone()))?;
             Ok((field, tokens))
         }
