@@ -5,6 +5,7 @@ use super::element::{Cached, KvNumber};
 use super::few::dots;
 use super::store::{KvLayout, Numbers, PAGE, head_of};
 use super::task::tile_rows;
+use super::values::Ahead;
 use super::{AttentionSpan, KvStore};
 use crate::Kernels;
 use crate::lanes::{Lanes, Operation, WIDE, on_wide};
@@ -261,7 +262,8 @@ impl AddPage<'_> {
     #[inline(always)]
     fn add<L: Lanes<WIDE>, const R: usize>(&mut self, lanes: L, q: &[f32], weights: &[f32]) {
         let mut shares = [[0.0; PAGE]; R];
-        dots(lanes, q.as_chunks::<R>().0, Cached::of_floats(self.keys), &mut shares);
+        let (keys, ahead) = (Cached::of_floats(self.keys), Ahead::within(self.keys));
+        dots(lanes, q.as_chunks::<R>().0, keys, ahead, &mut shares);
         let zero = lanes.splat(0.0);
         for (share, &weight) in shares.iter().zip(weights) {
             let weight = lanes.splat(weight);

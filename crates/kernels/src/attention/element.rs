@@ -58,6 +58,9 @@ impl<'a> Cached<'a, f32> {
 }
 
 impl<'a, E> Cached<'a, E> {
+    /// No numbers.
+    pub const NONE: Cached<'a, E> = Cached { numbers: &[], scales: &[] };
+
     /// The keys of a head, and the values.
     #[inline(always)]
     pub fn split(self, layout: &KvLayout) -> [Cached<'a, E>; 2] {

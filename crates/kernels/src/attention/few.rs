@@ -8,7 +8,7 @@ use super::Attention;
 use super::Seen;
 use super::element::{Cached, KvNumber};
 use super::store::{KEY_BLOCK, PAGE, PANEL};
-use super::values::{ByRow, Extent, Rows, add_panel, panels, prefetch_ahead};
+use super::values::{Ahead, ByRow, Extent, Rows, add_panel, panels};
 use crate::lanes::{Lanes, Operation, WIDE, exp};
 
 /// What rows have summed so far.
@@ -34,6 +34,8 @@ pub(super) struct AddToFew<'a, E, const R: usize> {
     pub values: Cached<'a, E>,
     /// Dimensions of all panels together, whole vectors.
     pub value_width: usize,
+    /// What the rows come to next, or nothing.
+    pub next: &'a [E],
     pub seen: &'a [Seen<'a>; R],
     pub sums: Sums<'a>,
 }
@@ -43,28 +45,37 @@ impl<E: KvNumber, const R: usize> Operation<WIDE> for AddToFew<'_, E, R> {
 
     #[inline(always)]
     fn run<L: Lanes<WIDE>>(self, lanes: L) {
-        let AddToFew { how, q, keys, values, value_width, seen, sums } = self;
+        let AddToFew { how, q, keys, values, value_width, next, seen, sums } = self;
         let mut weights = [[0.0; PAGE]; R];
-        dots(lanes, q, keys, &mut weights);
-        let mut shrink = [1.0; R];
+        // Values come after keys.
+        dots(lanes, q, keys, Ahead::within(values.numbers), &mut weights);
+        let mut falls = [0.0; WIDE];
         for row in 0..R {
-            let (weights, seen) = (&mut weights[row], &seen[row]);
-            if seen.slots.is_empty() {
+            // Nothing else is read meanwhile.
+            Ahead::begin(lanes, next, row, R);
+            if seen[row].slots.is_empty() {
                 continue;
             }
-            finish_scores(lanes, how, seen, weights);
-            let (largest, weight) = (&mut sums.largest[row], &mut sums.weight[row]);
-            let before = *largest;
-            let added = to_weights(lanes, weights, largest);
+            finish_scores(lanes, how, &seen[row], &mut weights[row]);
+            let largest = &mut sums.largest[row];
+            let before = std::mem::replace(largest, highest(lanes, &weights[row], *largest));
             if *largest != before {
-                shrink[row] = lanes.to_array(exp(lanes, lanes.splat(before - *largest)))[0];
+                falls[row] = before - *largest;
             }
-            *weight = *weight * shrink[row] + added;
         }
+        // Of rows that have found no larger score it is exactly 1.
+        let shrink = lanes.to_array(exp(lanes, lanes.load(&falls)));
+        for row in 0..R {
+            if !seen[row].slots.is_empty() {
+                let added = to_weights(lanes, &mut weights[row], sums.largest[row]);
+                sums.weight[row] = sums.weight[row] * shrink[row] + added;
+            }
+        }
+        let shrink = shrink.first_chunk::<R>().expect("fewer rows than lanes");
         let extent = Extent::new(std::array::from_fn(|row| seen[row].slots.clone()));
         let mut rows = Rows { sums: sums.values, stride: sums.width };
         for panel in panels(values, value_width, sums.width) {
-            add_panel(lanes, &panel, ByRow(&weights), &extent, &shrink, &mut rows);
+            add_panel(lanes, &panel, ByRow(&weights), &extent, shrink, &mut rows);
         }
     }
 }
@@ -75,11 +86,12 @@ pub(super) fn dots<L: Lanes<WIDE>, K: KvNumber, const R: usize>(
     lanes: L,
     q: &[[f32; R]],
     keys: Cached<K>,
+    ahead: Ahead,
     scores: &mut [[f32; PAGE]; R],
 ) {
     let (lines, _) = keys.numbers.as_chunks::<KEY_BLOCK>();
     for (block, lines) in lines.chunks_exact(q.len()).enumerate() {
-        let keys = Lines { lines, scales: keys.scales, block };
+        let keys = Lines { lines, scales: keys.scales, block, ahead };
         // As many sums as stay in registers.
         if R * 2 < L::REGISTERS {
             dots_of::<L, K, R, 0, 2>(lanes, q, keys, scores);
@@ -99,6 +111,7 @@ struct Lines<'a, K> {
     scales: &'a [u16],
     /// Which of its blocks of positions they are.
     block: usize,
+    ahead: Ahead,
 }
 
 /// [`dots`] of `W` vectors of positions, from vector `FIRST` of the block on.
@@ -118,16 +131,16 @@ fn dots_of<L: Lanes<WIDE>, K: KvNumber, const R: usize, const FIRST: usize, cons
         }
         at += KEY_BLOCK;
         for (q, line) in q.iter().zip(lines) {
-            prefetch_ahead(lanes, line);
+            keys.ahead.ask(lanes, line);
             let parts = line.as_chunks::<WIDE>().0;
-            let mut keys = [lanes.splat(0.0); W];
+            let mut numbers = [lanes.splat(0.0); W];
             for w in 0..W {
-                keys[w] = K::load(lanes, &parts[FIRST + w], scales[w]);
+                numbers[w] = K::load(lanes, &parts[FIRST + w], scales[w]);
             }
             for r in 0..R {
                 let q = lanes.splat(q[r]);
                 for w in 0..W {
-                    sums[r][w] = lanes.fma(q, keys[w], sums[r][w]);
+                    sums[r][w] = lanes.fma(q, numbers[w], sums[r][w]);
                 }
             }
         }
@@ -176,36 +189,35 @@ pub(super) fn soft_cap<L: Lanes<WIDE>>(lanes: L, score: L::Vector, cap: f32) -> 
     lanes.mul(cap, tanh)
 }
 
-/// Raises `largest` to the largest score, turns scores into `e^(score - largest)` and gives
-/// their sum: of slots sixteen apart upwards, then as [`Lanes::sum`].
+/// The largest of the scores and `largest`, of which none is NaN.
 #[inline(always)]
-fn to_weights<L: Lanes<WIDE>>(lanes: L, scores: &mut [f32; PAGE], largest: &mut f32) -> f32 {
-    let (parts, _) = scores.as_chunks_mut::<WIDE>();
-    let mut peak = lanes.splat(*largest);
-    for part in &*parts {
+fn highest<L: Lanes<WIDE>>(lanes: L, scores: &[f32; PAGE], largest: f32) -> f32 {
+    let mut peak = lanes.splat(largest);
+    for part in scores.as_chunks::<WIDE>().0 {
         peak = lanes.max(lanes.load(part), peak);
     }
-    *largest = highest(lanes.to_array(peak));
-    let peak = lanes.splat(*largest);
+    let mut peaks = lanes.to_array(peak);
+    let mut half = WIDE / 2;
+    while half > 0 {
+        for lane in 0..half {
+            let (a, b) = (peaks[lane], peaks[lane + half]);
+            peaks[lane] = if a > b { a } else { b };
+        }
+        half /= 2;
+    }
+    peaks[0]
+}
+
+/// Turns scores into `e^(score - largest)` and gives their sum: of slots sixteen apart upwards,
+/// then as [`Lanes::sum`].
+#[inline(always)]
+fn to_weights<L: Lanes<WIDE>>(lanes: L, scores: &mut [f32; PAGE], largest: f32) -> f32 {
+    let largest = lanes.splat(largest);
     let mut sum = lanes.splat(0.0);
-    for part in parts {
-        let weight = exp(lanes, lanes.sub(lanes.load(part), peak));
+    for part in scores.as_chunks_mut::<WIDE>().0 {
+        let weight = exp(lanes, lanes.sub(lanes.load(part), largest));
         sum = lanes.add(sum, weight);
         lanes.store(weight, part);
     }
     lanes.sum(sum)
-}
-
-/// The largest of numbers of which none is NaN.
-#[inline(always)]
-fn highest(mut lanes: [f32; WIDE]) -> f32 {
-    let mut half = WIDE / 2;
-    while half > 0 {
-        for lane in 0..half {
-            let (a, b) = (lanes[lane], lanes[lane + half]);
-            lanes[lane] = if a > b { a } else { b };
-        }
-        half /= 2;
-    }
-    lanes[0]
 }

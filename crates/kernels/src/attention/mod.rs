@@ -124,6 +124,14 @@ struct Seen<'a> {
     bias: Option<RowBias<'a>>,
 }
 
+impl Seen<'_> {
+    /// These, without any bias.
+    #[inline(always)]
+    fn all_of(slots: Range<usize>) -> Self {
+        Seen { slots, own_slot: 0, slope: None, bias: None }
+    }
+}
+
 /// `out[row, head] = sum over positions p the row sees of softmax(q . k[p] * scale) v[p]`.
 ///
 /// `q` is `[rows, heads, k_dim]` and `out` `[rows, heads, v_dim]`; spans are ascending and do

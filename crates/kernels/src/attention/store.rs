@@ -133,9 +133,9 @@ impl KvStore {
         assert!(!layout.latent || layout.v_dim <= layout.k_dim, "{layout:?}: value beyond the key");
         let len = pages * layout.kv_heads * layout.head_len();
         let numbers = match layout.element {
-            KvElement::F16 => Numbers::F16(AlignedBuffer::zeros(len)),
-            KvElement::F32 => Numbers::F32(AlignedBuffer::zeros(len)),
-            KvElement::Q8 => Numbers::Q8(AlignedBuffer::zeros(len)),
+            KvElement::F16 => Numbers::F16(AlignedBuffer::zeros_to_stream(len)),
+            KvElement::F32 => Numbers::F32(AlignedBuffer::zeros_to_stream(len)),
+            KvElement::Q8 => Numbers::Q8(AlignedBuffer::zeros_to_stream(len)),
         };
         let scales = AlignedBuffer::zeros(pages * layout.kv_heads * layout.scales_len());
         KvStore { layout, pages, numbers, scales }

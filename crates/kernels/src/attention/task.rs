@@ -206,15 +206,17 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
     #[inline(always)]
     fn add<L: Lanes<WIDE>>(&self, lanes: L, page: usize, workspace: &mut Workspace) {
         let layout = self.job.layout;
-        let number = self.job.spans[self.task.span].pages[page] as usize;
-        let head = head_of(layout, self.job.stored, number, self.task.kv_head);
+        let pages = &self.job.spans[self.task.span].pages[page..];
+        let of = |number: u32| head_of(layout, self.job.stored, number as usize, self.task.kv_head);
+        let head = of(pages[0]);
         if self.many() {
             let mut scratch = std::mem::take(&mut workspace.page);
             let head = E::floats(lanes, layout, head, &mut scratch);
             self.add_to_many(lanes, Slots::OfPage(page), head, workspace);
             workspace.page = scratch;
         } else {
-            self.add_to_few(lanes, Slots::OfPage(page), head, workspace);
+            let next = pages.get(1).map_or(Cached::NONE, |&number| of(number));
+            self.add_to_few(lanes, Slots::OfPage(page), [head, next], workspace);
         }
     }
 
@@ -265,7 +267,8 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         match self.many() {
             true => self.add_to_many(lanes, slots, &gathered.numbers, workspace),
             false => {
-                self.add_to_few(lanes, slots, Cached::of_floats(&gathered.numbers), workspace);
+                let head = Cached::of_floats(&gathered.numbers);
+                self.add_to_few(lanes, slots, [head, Cached::NONE], workspace);
             }
         }
     }

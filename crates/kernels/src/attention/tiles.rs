@@ -10,23 +10,24 @@ use crate::lanes::{Lanes, WIDE};
 use std::ops::Range;
 
 impl<E: KvNumber> TaskOf<'_, '_, E> {
-    /// Adds the slots of one head's page, as it is stored, to the rows.
+    /// Adds the slots of a head's page, as it is stored, to the rows: of the first of `heads`. They
+    /// come to the second then.
     #[inline(always)]
     pub(super) fn add_to_few<L: Lanes<WIDE>, K: KvNumber>(
         &self,
         lanes: L,
         slots: Slots,
-        head: Cached<K>,
+        heads: [Cached<K>; 2],
         workspace: &mut Workspace,
     ) {
         let mut row = 0;
         while row < self.rows() {
             let tile = self.tile::<L>(row);
             match tile {
-                8 => self.add_to_tile::<L, K, 8>(lanes, slots, head, workspace, row),
-                4 => self.add_to_tile::<L, K, 4>(lanes, slots, head, workspace, row),
-                2 => self.add_to_tile::<L, K, 2>(lanes, slots, head, workspace, row),
-                _ => self.add_to_tile::<L, K, 1>(lanes, slots, head, workspace, row),
+                8 => self.add_to_tile::<L, K, 8>(lanes, slots, heads, workspace, row),
+                4 => self.add_to_tile::<L, K, 4>(lanes, slots, heads, workspace, row),
+                2 => self.add_to_tile::<L, K, 2>(lanes, slots, heads, workspace, row),
+                _ => self.add_to_tile::<L, K, 1>(lanes, slots, heads, workspace, row),
             };
             row += tile;
         }
@@ -38,19 +39,25 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         &self,
         lanes: L,
         slots: Slots,
-        head: Cached<K>,
+        [head, next]: [Cached<K>; 2],
         workspace: &mut Workspace,
         row: usize,
     ) {
-        let seen: [Seen<'_>; R] = std::array::from_fn(|r| self.seen(row + r, slots));
+        let how = self.job.how;
+        let (low, high) = (self.slots(row, slots), self.slots(row + R - 1, slots));
+        let seen: [Seen<'_>; R] = match low == high && how.slopes.is_none() && how.bias.is_none() {
+            // Both ends of what rows see rise from token to token.
+            true => [(); R].map(|()| Seen::all_of(low.clone())),
+            false => std::array::from_fn(|r| self.seen(row + r, slots)),
+        };
         if seen.iter().all(|seen| seen.slots.is_empty()) {
             return;
         }
         let (layout, sums) = (self.job.layout, self.sums(workspace, row, R));
         let [keys, values] = head.split(layout);
         let q = sums.0.as_chunks::<R>().0;
-        let (how, value_width, seen, sums) = (self.job.how, layout.value_width(), &seen, sums.1);
-        lanes.call(AddToFew { how, q, keys, values, value_width, seen, sums });
+        let (value_width, next, seen, sums) = (layout.value_width(), next.numbers, &seen, sums.1);
+        lanes.call(AddToFew { how, q, keys, values, value_width, next, seen, sums });
     }
 
     /// Adds the slots of one head's page in floats to the rows.
@@ -174,7 +181,7 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
     fn seen(&self, row: usize, slots: Slots) -> Seen<'_> {
         let seen = self.slots(row, slots);
         let Slots::OfPage(page) = slots else {
-            return Seen { slots: seen, own_slot: 0, slope: None, bias: None };
+            return Seen::all_of(seen);
         };
         let (how, start) = (self.job.how, page * PAGE);
         let (token, head) = self.token_and_head(row);

@@ -3,6 +3,7 @@
 use super::element::{Cached, KvNumber};
 use super::store::{PAGE, PANEL};
 use crate::lanes::{Lanes, WIDE};
+use crate::memory::LINE;
 use std::ops::Range;
 
 /// The weights of a tile's rows in a page.
@@ -71,6 +72,7 @@ impl<const R: usize> Extent<R> {
 
 /// Up to 32 dimensions of all values of a page.
 pub(super) struct Panel<'a, V> {
+    ahead: Ahead,
     /// `[PAGE][width]`, `width` 32 or 16.
     numbers: &'a [V],
     /// Of all panels.
@@ -90,10 +92,12 @@ pub(super) fn panels<V>(
     width: usize,
 ) -> impl Iterator<Item = Panel<'_, V>> {
     let Cached { numbers, scales } = values;
+    let ahead = Ahead::within(numbers);
     (0..width).step_by(PANEL).map(move |first| {
         let panel = PANEL.min(value_width - first);
         let numbers = &numbers[first * PAGE..][..panel * PAGE];
-        Panel { numbers, scales, width: panel, first, vectors: (width - first).min(PANEL) / WIDE }
+        let vectors = (width - first).min(PANEL) / WIDE;
+        Panel { ahead, numbers, scales, width: panel, first, vectors }
     })
 }
 
@@ -116,7 +120,7 @@ pub(super) fn add_panel<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>
     rows: &mut Rows,
 ) {
     let scales = &V::panel_scales(lanes, panel.scales, panel.first / PANEL);
-    let mut tile = Tile { extent, first: panel.first, scales, shrink, rows };
+    let mut tile = Tile { ahead: panel.ahead, extent, first: panel.first, scales, shrink, rows };
     if panel.width < PANEL {
         let lines = panel.numbers.as_chunks::<WIDE>().0;
         return mix::<L, V, W, R, WIDE, 0, 1>(lanes, lines, weights, &mut tile);
@@ -135,6 +139,7 @@ pub(super) fn add_panel<L: Lanes<WIDE>, V: KvNumber, W: Weights, const R: usize>
 
 /// Where a tile is in its page and in its rows' sums.
 struct Tile<'a, 'b, const R: usize> {
+    ahead: Ahead,
     extent: &'a Extent<R>,
     /// The panel's first dimension.
     first: usize,
@@ -151,12 +156,12 @@ fn mix<
     V: KvNumber,
     W: Weights,
     const R: usize,
-    const LINE: usize,
+    const WIDTH: usize,
     const FIRST: usize,
     const C: usize,
 >(
     lanes: L,
-    lines: &[[V; LINE]],
+    lines: &[[V; WIDTH]],
     weights: W,
     tile: &mut Tile<R>,
 ) {
@@ -170,19 +175,19 @@ fn mix<
         }
     }
     let Extent { slots, any, common } = tile.extent;
-    let values = Values { lines, scales: tile.scales };
+    let values = Values { ahead: tile.ahead, lines, scales: tile.scales };
     // What all rows see is read once for all; before and behind, some rows are left out.
     for slot in any.start..common.start {
         let seen = |r: usize| slots[r].contains(&slot);
-        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, values, weights, slot, seen, &mut totals);
+        add_line::<L, V, W, R, WIDTH, FIRST, C>(lanes, values, weights, slot, seen, &mut totals);
     }
     for slot in common.clone() {
         let all = |_| true;
-        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, values, weights, slot, all, &mut totals);
+        add_line::<L, V, W, R, WIDTH, FIRST, C>(lanes, values, weights, slot, all, &mut totals);
     }
     for slot in common.end..any.end {
         let seen = |r: usize| slots[r].contains(&slot);
-        add_line::<L, V, W, R, LINE, FIRST, C>(lanes, values, weights, slot, seen, &mut totals);
+        add_line::<L, V, W, R, WIDTH, FIRST, C>(lanes, values, weights, slot, seen, &mut totals);
     }
     for (r, totals) in totals.iter().enumerate() {
         let parts = tile.rows.sums[r * stride + at..].as_chunks_mut::<WIDE>().0;
@@ -194,9 +199,10 @@ fn mix<
 
 /// A panel's values.
 #[derive(Clone, Copy)]
-struct Values<'a, V, const LINE: usize> {
+struct Values<'a, V, const WIDTH: usize> {
+    ahead: Ahead,
     /// Slot by slot.
-    lines: &'a [[V; LINE]],
+    lines: &'a [[V; WIDTH]],
     /// One for each slot.
     scales: &'a [f32; PAGE],
 }
@@ -208,12 +214,12 @@ fn add_line<
     V: KvNumber,
     W: Weights,
     const R: usize,
-    const LINE: usize,
+    const WIDTH: usize,
     const FIRST: usize,
     const C: usize,
 >(
     lanes: L,
-    values: Values<V, LINE>,
+    values: Values<V, WIDTH>,
     weights: W,
     slot: usize,
     seen: impl Fn(usize) -> bool,
@@ -221,7 +227,7 @@ fn add_line<
 ) {
     let (line, scale) = (&values.lines[slot], lanes.splat(values.scales[slot]));
     if W::FROM_MEMORY {
-        prefetch_ahead(lanes, line);
+        values.ahead.ask(lanes, line);
     }
     let parts = line.as_chunks::<WIDE>().0;
     let mut values = [lanes.splat(0.0); C];
@@ -238,11 +244,41 @@ fn add_line<
     }
 }
 
-/// Asks for what comes 1 KiB later, and into the second cache for what comes 4 KiB later: few rows
-/// are limited by memory, and between the arithmetic the processor does not look that far ahead by
-/// itself. What is asked for beyond a head's part of a page is in vain, so it is not further.
-#[inline(always)]
-pub(super) fn prefetch_ahead<L: Lanes<WIDE>, T>(lanes: L, line: &[T]) {
-    lanes.prefetch(line.as_ptr().wrapping_byte_add(1024));
-    lanes.prefetch_later(line.as_ptr().wrapping_byte_add(4096));
+/// What rows so few that memory limits them ask for before they get there: between the arithmetic
+/// the processor does not look that far ahead by itself.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    /// The last line of what they go through: what lies behind it belongs to other heads.
+    last: *const u8,
+}
+
+impl Ahead {
+    /// What is asked for into the first cache, in bytes from where the reads are.
+    const NEAR: usize = 1024;
+    /// The same into the second.
+    const FAR: usize = 4096;
+
+    /// Up to the end of `numbers`.
+    #[inline(always)]
+    pub fn within<T>(numbers: &[T]) -> Ahead {
+        Ahead { last: numbers.as_ptr_range().end.cast::<u8>().wrapping_sub(LINE) }
+    }
+
+    /// Asks for what comes after `line`.
+    #[inline(always)]
+    pub fn ask<L: Lanes<WIDE>, T>(self, lanes: L, line: &[T]) {
+        let at = line.as_ptr().cast::<u8>();
+        lanes.prefetch(at.wrapping_add(Ahead::NEAR).min(self.last));
+        lanes.prefetch_later(at.wrapping_add(Ahead::FAR).min(self.last));
+    }
+
+    /// Asks for the `part`-th of `parts` of what is read first of `numbers`.
+    #[inline(always)]
+    pub fn begin<L: Lanes<WIDE>, T>(lanes: L, numbers: &[T], part: usize, parts: usize) {
+        let bytes = Ahead::FAR.min(size_of_val(numbers));
+        let start = numbers.as_ptr().cast::<u8>();
+        for at in (part * bytes / parts..(part + 1) * bytes / parts).step_by(LINE) {
+            lanes.prefetch_later(start.wrapping_add(at));
+        }
+    }
 }
