@@ -8,6 +8,7 @@
 mod bell;
 mod idle;
 mod region;
+mod rest;
 mod shared;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -17,6 +18,7 @@ pub(crate) use shared::Shared;
 use bell::Bell;
 use idle::Patience;
 use region::{CHUNKS_MAX, Region};
+use rest::{Rest, Sharing};
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -47,6 +49,7 @@ struct Common {
     bell: Bell,
     /// Whether the pool is being dropped.
     closing: AtomicBool,
+    sharing: Sharing,
     /// The caller, while it sleeps until the last chunk is done.
     caller: Mutex<Option<Thread>>,
     caller_asleep: AtomicBool,
@@ -84,6 +87,7 @@ impl Pool {
             region: Region::new(threads, idle),
             bell: Bell::new(threads - 1),
             closing: AtomicBool::new(false),
+            sharing: Sharing::default(),
             caller: Mutex::new(None),
             caller_asleep: AtomicBool::new(false),
             panic: Mutex::new(None),
@@ -92,7 +96,7 @@ impl Pool {
             let common = common.clone();
             std::thread::Builder::new()
                 .name(format!("kernels-{thread}"))
-                .spawn(move || common.serve(thread))
+                .spawn(move || common.serve(thread, threads))
                 .expect("the system starts a thread")
         };
         let workers = (1..threads).map(start).collect();
@@ -123,7 +127,8 @@ impl Pool {
         // SAFETY: the holder of the turn is alone, and the region before was seen done.
         unsafe { self.common.region.open(turn.region, units, Job { work, chunks, units }) };
         self.announce(turn.region);
-        self.common.work(0);
+        rest::look_as_caller(&self.common.sharing);
+        self.common.work(0, || false);
         self.common.finish_region(units, &mut turn.patience);
         let panic = lock(&self.common.panic).take();
         drop(turn);
@@ -169,11 +174,17 @@ impl Drop for Pool {
 }
 
 impl Common {
-    /// A worker's life; `thread` is 1 for the first.
-    fn serve(&self, thread: usize) {
+    /// The life of a worker of `threads` with the caller; `thread` is 1 for the first.
+    fn serve(&self, thread: usize, threads: usize) {
         let mut patience = Patience::default();
+        let mut rest = Rest::of_this_thread(thread, threads);
         let mut seen = 0;
         loop {
+            if rest.pause() {
+                // Chunks may be left of the region that it rested from.
+                self.work(thread, || rest.is_due(&self.sharing));
+                continue;
+            }
             if !patience.spin(|| self.bell.number() != seen) {
                 self.bell.sleep(thread - 1, seen);
             }
@@ -181,14 +192,16 @@ impl Common {
             if self.closing.load(Ordering::Relaxed) {
                 return;
             }
-            self.work(thread);
+            self.work(thread, || rest.is_due(&self.sharing));
         }
     }
 
-    /// Does chunks until all are taken.
-    fn work(&self, thread: usize) {
+    /// Does chunks until all are taken, or it is time to rest.
+    fn work(&self, thread: usize, mut is_rest_due: impl FnMut() -> bool) {
         IN_CHUNK.set(true);
-        while let Some((unit, job)) = self.region.take(thread) {
+        while !is_rest_due()
+            && let Some((unit, job)) = self.region.take(thread)
+        {
             // SAFETY: a chunk was taken and is not finished, so `run` keeps the work alive.
             let work = unsafe { &*job.work };
             for chunk in unit * job.chunks / job.units..(unit + 1) * job.chunks / job.units {
