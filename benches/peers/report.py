@@ -99,7 +99,7 @@ def report(by_isa, image, notes):
         yield ""
     yield "A ratio is the median over rounds of baimo's speed by the other's in the same round (of"
     yield "seconds and of memory less is better); *must* and *aim* were set before measuring."
-    yield "Repeat it with `benches/peers/compare.py`."
+    yield "Repeat it with `benches/peers/compare.py`. What stops the short ones: [LIMITS.md](benches/LIMITS.md)."
     yield from notes
 
 
