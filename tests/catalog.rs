@@ -69,3 +69,24 @@ fn a_file_of_others_lies_over_the_catalog_for_one_call() {
     let wanted = "mine: qwen3:0.6b: `context`: found true, wanted a whole number of tokens";
     assert!(refused.stderr.contains(wanted), "{refused:?}");
 }
+
+#[test]
+fn every_shell_is_told_how_to_ask() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = baimo(&["completions", shell]);
+        assert!(script.stdout.contains("BAIMO_COMPLETE"), "{shell}: {script:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bash_completes_names_that_it_takes_apart() {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_baimo"));
+    // What bash makes of `baimo run qwen3:0`, and hands to the function.
+    let script = "PATH=$1:$PATH; source <(baimo completions bash); COMP_TYPE=9 COMP_CWORD=4
+        COMP_WORDS=(baimo run qwen3 : 0); compopt() { :; }; _baimo baimo 0 :
+        echo \"${COMPREPLY[*]}\"";
+    let folder = program.parent().and_then(|path| path.to_str()).expect("a path in UTF-8");
+    let completed = run::run("bash", &["-c", script, "bash", folder], "");
+    assert_eq!(completed.stdout, "0.6b\n", "{completed:?}");
+}

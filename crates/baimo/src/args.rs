@@ -1,22 +1,29 @@
 //! What the command line says.
 
 mod cache;
+mod examples;
 mod facts;
+mod measure;
 mod plan;
 mod quality;
 mod serve;
+mod shell;
 mod store;
 
 pub use cache::Cache;
 pub use facts::{List, Show, Sort};
+pub use measure::{Bench, Logits};
 pub use plan::Plan;
 pub use quality::{Fidelity, Quantize, Rule};
 pub use serve::Serve;
+pub use shell::{Completions, Man, Shell};
 pub use store::{Prune, Pull, Rm};
 
+use crate::completions;
 use baimo_engine::KvElement;
 use baimo_weights::Target;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;
 
 /// Runs the hundred models of China's AI labs on an ordinary machine.
@@ -59,18 +66,22 @@ pub enum Command {
     /// Measures how far two models, or two settings of one, are apart over a text
     Fidelity(Fidelity),
     /// Fetches models from Hugging Face or ModelScope
-    #[command(after_help = store::PULL)]
+    #[command(after_help = examples::PULL)]
     Pull(Pull),
     /// Removes fetched models
-    #[command(after_help = store::RM)]
+    #[command(after_help = examples::RM)]
     Rm(Rm),
     /// Removes what broken downloads and older commits left
-    #[command(after_help = store::PRUNE)]
+    #[command(after_help = examples::PRUNE)]
     Prune(Prune),
     /// Lists the models of the catalog, or the architectures that run
     List(List),
     /// Lists the packed weights that are kept for later starts, or drops some
     Cache(Cache),
+    /// Prints what a shell is to read so that it completes commands, flags and names of models
+    Completions(Completions),
+    /// Writes the manual pages
+    Man(Man),
 }
 
 /// How a model is loaded and run.
@@ -108,8 +119,10 @@ impl Loading {
 
 /// `baimo run`.
 #[derive(Args, Debug)]
+#[command(after_help = examples::RUN)]
 pub struct Run {
     /// The model [default: what BAIMO_MODEL names, else the built-in poet]
+    #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: Option<String>,
     /// The prompt; without one, a chat (or the prompt is read from a pipe)
     pub prompt: Option<String>,
@@ -185,75 +198,12 @@ pub struct ChatFlags {
     pub template_variable: Vec<(String, serde_json::Value)>,
 }
 
-/// `baimo logits`.
-#[derive(Args, Debug)]
-pub struct Logits {
-    /// The model
-    pub model: String,
-    /// Token ids, taken as they are
-    #[arg(long, required = true, value_delimiter = ',', value_name = "IDS")]
-    pub ids: Vec<u32>,
-    /// Logits after the first so many ids [default: after all]
-    #[arg(long, value_delimiter = ',', value_name = "COUNTS")]
-    pub at: Vec<usize>,
-    /// Greedy tokens to add after all ids
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub greedy: usize,
-    /// Ids computed at once
-    #[arg(long, default_value_t = 512, value_name = "N", value_parser = parse_positive)]
-    pub chunk: usize,
-    /// Numbers of cached keys and values: f16, f32, or q8, which takes little more than half of f16
-    #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = parse_kv)]
-    pub kv: KvElement,
-    /// How the model is loaded and run
-    #[command(flatten)]
-    pub loading: Loading,
-}
-
-/// `baimo bench`.
-#[derive(Args, Debug)]
-pub struct Bench {
-    /// The model [default: what BAIMO_MODEL names, else the built-in poet]
-    pub model: Option<String>,
-    /// Prompt tokens (0: no such test)
-    #[arg(short, long, default_value = "512", value_delimiter = ',', value_name = "N")]
-    pub prompt: Vec<usize>,
-    /// Answer tokens (0: no such test)
-    #[arg(short = 'n', long, default_value = "64", value_delimiter = ',', value_name = "N")]
-    pub generate: Vec<usize>,
-    /// Tokens already in the cache
-    #[arg(short, long, default_value = "0", value_delimiter = ',', value_name = "N")]
-    pub depth: Vec<usize>,
-    /// Sequences computed at once; tokens a second are those of all together
-    #[arg(
-        short, long, default_value = "1", value_delimiter = ',', value_name = "N",
-        value_parser = parse_positive
-    )]
-    pub batch: Vec<usize>,
-    /// Fills the cache with made-up numbers instead of computing the tokens before
-    #[arg(long)]
-    pub fill: bool,
-    /// Repetitions of each test
-    #[arg(short, long, default_value_t = 5, value_name = "N", value_parser = parse_positive)]
-    pub repetitions: usize,
-    /// Numbers of cached keys and values: f16, f32, or q8, which takes little more than half of f16
-    #[arg(long, default_value = "f16", value_name = "TYPE", value_parser = parse_kv)]
-    pub kv: KvElement,
-    /// How the model is loaded and run
-    #[command(flatten)]
-    pub loading: Loading,
-    /// Measures what this machine gives at most, instead of a model: reading, multiplying
-    #[arg(long)]
-    pub limits: bool,
-    /// Prints JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// `baimo tokenize`.
 #[derive(Args, Debug)]
+#[command(after_help = examples::TOKENIZE)]
 pub struct Tokenize {
     /// The model
+    #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: String,
     /// The text
     pub text: String,
@@ -270,11 +220,13 @@ pub struct Tokenize {
 
 /// `baimo chat-template`.
 #[derive(Args, Debug)]
+#[command(after_help = examples::CHAT_TEMPLATE)]
 pub struct ChatTemplate {
     /// The model
+    #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: String,
     /// A JSON file: a list of messages, or an object with "messages" and "tools"
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub messages: PathBuf,
     /// Leaves out the words that open the model's answer
     #[arg(long)]

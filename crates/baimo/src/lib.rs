@@ -10,6 +10,7 @@ mod builtin;
 mod cache;
 mod catalog;
 mod chat;
+pub mod completions;
 pub mod conversation;
 mod fetching;
 mod fidelity;
@@ -17,6 +18,7 @@ mod limits;
 mod list;
 mod local;
 mod logits;
+mod manual;
 mod plan;
 mod pull;
 mod quantize;
@@ -53,5 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Command::Prune(arguments) => pull::prune(arguments),
         Command::List(arguments) => list::run(arguments),
         Command::Cache(arguments) => cache::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => manual::run(arguments),
     }
 }

@@ -4,6 +4,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    baimo::completions::answer_shell();
     match baimo::run(&baimo::args::Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output may have seen enough.

@@ -1,9 +1,11 @@
 //! What the command line of `baimo cache` says.
 
+use super::examples;
 use clap::Args;
 
 /// `baimo cache`.
 #[derive(Args, Debug)]
+#[command(after_help = examples::CACHE)]
 pub struct Cache {
     /// Deletes the packed weights of a model: its path, the last part of it, or the beginning of
     /// the file's name (may be repeated)

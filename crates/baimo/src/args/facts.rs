@@ -1,23 +1,22 @@
 //! What `list` and `show` are told.
 
-use super::{parse_bytes, parse_target};
+use super::{examples, parse_bytes, parse_target};
+use crate::completions;
 use baimo_catalog::facts::field::MODALITIES;
 use baimo_catalog::facts::{Convention, Date, Kind};
 use baimo_weights::Target;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;
 
 /// `baimo show`.
 #[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  baimo show ./model             the architecture of a folder, with parameters and bytes
-  baimo show seed-oss:36b        facts of a model in the catalog, each with its source
-  baimo show yi:34b --json       the same as JSON")]
+#[command(after_help = examples::SHOW)]
 pub struct Show {
     /// A folder (one with nothing but config.json will do), a .gguf file, or a name of the
     /// catalog, which `baimo list` prints [default: as in `run`]
+    #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: Option<String>,
     /// Lays a file over the catalog first: api.json of models.dev or
     /// model_prices_and_context_window.json of LiteLLM (may be repeated)
@@ -30,12 +29,7 @@ pub struct Show {
 
 /// `baimo list`.
 #[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  baimo list --lab 小米 --open              what one lab gives away
-  baimo list --runs --max-memory 16G        what runs here in 16 GiB, as q4_k
-  baimo list --released-after 2026 --sort released --json
-  baimo list --export models.dev > api.json")]
+#[command(after_help = examples::LIST)]
 pub struct List {
     /// Only labs with this in their name, in either script, or in their house's name (may be
     /// repeated: any of them)

@@ -1,16 +1,19 @@
 //! What the command line of `baimo plan` says.
 
-use super::{parse_bytes, parse_kv, parse_positive, parse_target};
+use super::{examples, parse_bytes, parse_kv, parse_positive, parse_target};
+use crate::completions;
 use baimo_engine::KvElement;
 use baimo_weights::Target;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;
 
 /// `baimo plan`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = examples::PLAN)]
 pub struct Plan {
     /// The model; a folder with nothing but config.json will do [default: as in `run`]
+    #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: Option<String>,
     /// Positions of each user's sequence, prompt and answer together [default: the model's, at
     /// most 8192]
@@ -50,10 +53,3 @@ pub struct Plan {
     #[arg(long)]
     pub json: bool,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  baimo plan ./model --context 32768 --users 4
-  baimo plan model-Q4_K_M.gguf --memory 8G
-  baimo plan --probe
-  baimo plan ./Big-Model --weights q4_k --machine h20 --plot plan.svg";

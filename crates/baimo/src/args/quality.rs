@@ -1,29 +1,20 @@
 //! What `baimo quantize` and `baimo fidelity` are told.
 
-use super::{Loading, parse_kv, parse_positive, parse_target};
+use super::{Loading, examples, parse_kv, parse_positive, parse_target};
+use crate::completions;
 use baimo_engine::KvElement;
 use baimo_weights::{Format, Mixture, Target};
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use fancy_regex::Regex;
 use std::path::PathBuf;
 
-const QUANTIZE_EXAMPLES: &str = "\
-Types: f32 f16 bf16 q8_0 q6_k q5_k_m q5_k_s q5_1 q5_0 q4_k_m q4_k_s q4_1 q4_0 iq4_nl iq4_xs mxfp4
-q3_k_m q2_k. They mean what llama.cpp means by them: the output map and some values and FFN maps get
-more bits, norms and routers stay as they are, and rows that are no whole blocks get the next type.
-`mxfp4` is for the experts of a mixture (all else in q8_0), or for all maps of a model without.
-
-Examples:
-  baimo quantize ./folder model-q4.gguf --type q4_k_m
-  baimo quantize big-f16.gguf small.gguf --type q5_k_m --rule 'attn_v=q8_0' --rule 'ffn_down=q6_k'
-  baimo quantize big-f16.gguf small.gguf --type q3_k_m --imatrix imatrix.gguf
-  baimo quantize already-q8_0.gguf plain.gguf --type f16 --allow-requantize";
-
 /// `baimo quantize`.
 #[derive(Args, Debug)]
-#[command(after_help = QUANTIZE_EXAMPLES)]
+#[command(after_help = examples::QUANTIZE)]
 pub struct Quantize {
     /// The model: a Hugging Face folder, or a .gguf file (any part of a split one)
+    #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: String,
     /// The .gguf file to write; it is there when it is whole
     pub target: PathBuf,
@@ -63,25 +54,15 @@ pub struct Rule {
     pub format: Format,
 }
 
-const FIDELITY_EXAMPLES: &str = "\
-The text is cut in chunks of --context tokens; of each, the second half is scored, as llama.cpp's
-llama-perplexity does it with --kl-divergence, so that figures compare. Each chunk begins with what
-the tokenizer puts before a text. Divergences are in nats, of B's distribution from A's.
-
-Examples:
-  baimo fidelity model-f16.gguf model-q4_k_m.gguf --text wiki.test.raw
-  baimo fidelity ./folder --b-weights q4_k --text book.txt
-  baimo fidelity model.gguf --kv f32 --b-kv f16 --text book.txt --context 2048 --json";
-
 /// `baimo fidelity`.
 #[derive(Args, Debug)]
-#[command(after_help = FIDELITY_EXAMPLES)]
+#[command(after_help = examples::FIDELITY)]
 pub struct Fidelity {
     /// The model to compare with
-    #[arg(value_name = "A")]
+    #[arg(value_name = "A", add = ArgValueCompleter::new(completions::models))]
     pub model: String,
     /// The model that is compared; A in other settings where it is left out
-    #[arg(value_name = "B")]
+    #[arg(value_name = "B", add = ArgValueCompleter::new(completions::models))]
     pub other: Option<String>,
     /// The text, in UTF-8
     #[arg(long, value_name = "FILE", conflicts_with = "ids", required_unless_present = "ids")]

@@ -1,16 +1,20 @@
 //! What the command line of `baimo serve` says.
 
-use super::{Loading, parse_bytes, parse_kv, parse_positive};
+use super::{Loading, examples, parse_bytes, parse_kv, parse_positive};
+use crate::completions;
 use baimo_engine::KvElement;
 use baimo_server::config::LogFormat;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use std::path::PathBuf;
 
 /// `baimo serve`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = examples::SERVE)]
 pub struct Serve {
     /// The models, as MODEL or NAME=MODEL; the first is loaded at once, others when they are asked
     /// for [default: what BAIMO_MODEL names, else the built-in poet]
+    #[arg(add = ArgValueCompleter::new(completions::models))]
     pub models: Vec<String>,
     /// Where to listen; 0.0.0.0 is all of the network [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
