@@ -1,7 +1,8 @@
 //! `baimo pull` and its kin, as processes that can be killed.
 
+use baimo_tests::golden;
 use baimo_tests::run::Outcome;
-use baimo_tests_hub::{Hub, noise};
+use baimo_tests_hub::{Hub, SHARDS, noise};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,13 +22,7 @@ struct Place {
 impl Place {
     fn new() -> Place {
         let hub = Hub::start();
-        let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
-        let map = format!("{{\"a\":\"{}\",\"b\":\"{}\"}}", shards[0], shards[1]);
-        hub.put(REPO, "config.json", "{}");
-        hub.put(REPO, "model.safetensors.index.json", format!("{{\"weight_map\":{map}}}"));
-        for (shard, seed) in shards.into_iter().zip(1..) {
-            hub.put(REPO, shard, noise(SHARD_BYTES, seed));
-        }
+        hub.put_model(REPO, SHARD_BYTES);
         Place { hub, cache: tempfile::tempdir().expect("a folder") }
     }
 
@@ -56,9 +51,8 @@ impl Place {
 
     /// Asserts that the model is here, to the last byte.
     fn assert_whole(&self, folder: &Path) {
-        for (number, seed) in [1, 2].into_iter().zip(1..) {
-            let shard = folder.join(format!("model-0000{number}-of-00002.safetensors"));
-            assert!(std::fs::read(shard).unwrap() == noise(SHARD_BYTES, seed));
+        for (shard, seed) in SHARDS.into_iter().zip(1..) {
+            assert!(std::fs::read(folder.join(shard)).unwrap() == noise(SHARD_BYTES, seed));
         }
     }
 }
@@ -132,25 +126,29 @@ fn a_disk_that_takes_no_more_is_told_and_leaves_no_model() {
     assert!(told.lines().count() <= 3, "{told}");
     let local = place.json(&["list", "--local", "--json"]);
     assert_eq!(local[0]["models"], Value::Array(Vec::new()), "{local}");
-    let refused = place.run(&["show", MODEL]);
+    let refused = place.run(&["tokenize", MODEL, "word"]);
     assert!(!refused.success && refused.stderr.contains("baimo pull"), "{refused:?}");
     place.assert_whole(&path(&place.json(&["pull", "--json", MODEL])));
 }
 
+fn poet() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/poet")
+}
+
 /// The built-in model, as if its folder were published.
-fn publish_poet(place: &Place) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/poet");
+fn publish_poet(place: &Place, repo: &str) {
+    let folder = poet();
     let names = ["config", "generation_config", "tokenizer", "tokenizer_config"];
     let names = names.map(|name| format!("{name}.json")).into_iter();
     for name in names.chain(["model.safetensors".to_owned()]) {
-        place.hub.put("o/poet", &name, std::fs::read(folder.join(&name)).expect("a file"));
+        place.hub.put(repo, &name, std::fs::read(folder.join(&name)).expect("a file"));
     }
 }
 
 #[test]
 fn run_fetches_what_is_not_here_and_later_asks_nobody() {
     let place = Place::new();
-    publish_poet(&place);
+    publish_poet(&place, "o/poet");
     let flags = ["月", "--max-tokens", "6", "--temperature", "0"];
     let run = |model: &str| place.run(&[&["run", model], &flags[..]].concat());
     let (built_in, fetched) = (run("poet"), run("hf:o/poet"));
@@ -160,6 +158,63 @@ fn run_fetches_what_is_not_here_and_later_asks_nobody() {
     let again = run("hf:o/poet");
     assert_eq!((again.stdout, place.hub.seen().len()), (built_in.stdout, seen));
     assert!(!again.stderr.contains("fetch"), "{}", again.stderr);
+}
+
+#[test]
+fn plan_and_show_ask_the_hub_and_fetch_no_weights() {
+    let place = Place::new();
+    publish_poet(&place, "o/poet");
+    let weights = poet().join("model.safetensors").metadata().expect("weights").len();
+    for command in ["plan", "show"] {
+        let shown = place.run(&[command, "hf:o/poet", "--json"]);
+        let (far, near) = (json(&shown), place.json(&[command, "poet", "--json"]));
+        assert!(shown.stderr.contains("none is fetched"), "{shown:?}");
+        for key in ["architecture", "parameters", "context"] {
+            assert_eq!(far[key], near[key], "{command} {key}");
+        }
+    }
+    assert!(place.hub.sent() < weights / 10, "{} of {weights}", place.hub.sent());
+    assert_eq!(place.json(&["list", "--local", "--json"]), serde_json::json!([]));
+}
+
+#[test]
+fn every_command_that_runs_a_model_fetches_it() {
+    let file = golden::folder("gguf/llama").join("model.gguf");
+    let requantize = ["FILE.gguf", "--type", "q8_0", "--dry-run", "--allow-requantize"];
+    for (command, model, flags) in [
+        ("logits", "hf:o/poet", &["--ids", "1,2"][..]),
+        ("bench", "hf:o/poet", &["-p", "4", "-n", "2", "-r", "1", "--json"]),
+        ("fidelity", "hf:o/poet", &["--ids", "IDS", "--context", "8", "--json"]),
+        ("quantize", "hf:o/llama", &requantize),
+    ] {
+        let place = Place::new();
+        publish_poet(&place, "o/poet");
+        place.hub.put("o/llama", "model.gguf", std::fs::read(&file).expect("a file"));
+        let ids = place.cache.path().join("ids");
+        std::fs::write(&ids, "1 2 3 4 5 6 7 8").unwrap();
+        let ids = ids.to_str().unwrap();
+        let flags = flags.iter().map(|flag| if *flag == "IDS" { ids } else { *flag });
+        let flags: Vec<&str> = [command, model].into_iter().chain(flags).collect();
+        let outcome = place.run(&flags);
+        assert!(outcome.success && outcome.stderr.contains("to fetch"), "{command}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_quantization_that_no_lab_keeps_is_made_while_loading() {
+    let place = Place::new();
+    publish_poet(&place, "ByteDance-Seed/Seed-OSS-36B-Instruct");
+    let bench = |model| place.run(&["bench", model, "-p", "4", "-n", "2", "-r", "1", "--json"]);
+    let (plain, smaller) = (bench("seed-oss:36b"), bench("seed-oss:36b@q8_0"));
+    assert!(smaller.stderr.contains("become that while loading"), "{smaller:?}");
+    let (plain, smaller) = (json(&plain), json(&smaller));
+    assert_eq!(smaller[0]["weights"], "q8_0");
+    let bytes = |report: &Value| report[0]["weight_bytes"].as_u64().expect("bytes");
+    assert!(bytes(&smaller) < bytes(&plain), "{smaller} {plain}");
+    let kept = place.run(&["rm", "seed-oss:36b@q8_0"]);
+    assert!(!kept.success && kept.stderr.contains("hint: `baimo rm hf:"), "{kept:?}");
+    let refused = place.run(&["bench", "seed-oss:36b@q3_k_m"]);
+    assert!(!refused.success && refused.stderr.contains("seed-oss:36b@q4_k"), "{refused:?}");
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 /// Files as large as this are kept as LFS keeps them: redirected, and named by their SHA-256.
 pub const LARGE: usize = 10_000;
 
+/// The two files that the weights of [`Hub::put_model`] lie in.
+pub const SHARDS: [&str; 2] =
+    ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+
 /// A hub that serves until it is dropped.
 pub struct Hub {
     shared: Arc<Shared>,
@@ -82,6 +86,18 @@ impl Hub {
         let mut repos = held(&self.shared.repos);
         let files = repos.entry(repo.to_owned()).or_default();
         files.insert(path.to_owned(), Arc::new(bytes.into()));
+    }
+
+    /// Puts a model into a repository: a configuration, an index, and two shards of so many bytes
+    /// of noise, by the seeds 1 and 2.
+    pub fn put_model(&self, repo: &str, shard_bytes: usize) {
+        let [one, two] = SHARDS;
+        let index = format!(r#"{{"weight_map":{{"a":"{one}","b":"{two}"}}}}"#);
+        self.put(repo, "config.json", "{\"architectures\":[]}");
+        self.put(repo, "model.safetensors.index.json", index);
+        for (shard, seed) in SHARDS.into_iter().zip(1..) {
+            self.put(repo, shard, noise(shard_bytes, seed));
+        }
     }
 
     /// Changes how it behaves from now on.

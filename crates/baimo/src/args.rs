@@ -39,8 +39,8 @@ const MODELS: &str = "\
 MODEL is a Hugging Face folder (config.json, safetensors, tokenizer), a .gguf file (any part of a
 split one), hf:OWNER/REPO or ms:OWNER/REPO (`baimo pull --help` tells more), a name of the catalog
 (`baimo list`), or `poet`: the small built-in model, a demonstration that writes classical Chinese
-poems. `run` and `serve` fetch what is not here, after saying how much that is. Where no MODEL is
-named it is what BAIMO_MODEL says, else `poet`.";
+poems. What is not here is fetched after saying how much that is; `show` and `plan` ask the hub and
+fetch no weights. Where no MODEL is named it is what BAIMO_MODEL says, else `poet`.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -108,13 +108,9 @@ pub struct Loading {
     /// are read from the disk as they are chosen [default: all stay in memory]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "no_cache")]
     pub memory: Option<usize>,
-}
-
-impl Loading {
-    /// What weights become while loading.
-    pub fn target(&self) -> Target {
-        self.weights.unwrap_or(Target::Native)
-    }
+    /// Fetches a model that is not here without asking
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `baimo run`.
@@ -150,9 +146,6 @@ pub struct Run {
     /// Text that ends the answer (may be repeated)
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
-    /// Fetches a model that is not here without asking
-    #[arg(short, long)]
-    pub yes: bool,
 }
 
 /// How tokens are chosen; what is not said comes from the model's generation_config.json.

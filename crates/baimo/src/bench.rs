@@ -1,11 +1,13 @@
 //! `baimo bench`: tokens a second of the model alone, without tokenizer and sampler.
 
 use crate::args::Bench;
+use crate::fetching;
 use crate::limits;
 use crate::session::{self, CacheSize};
 use crate::source::{self, Source};
 use anyhow::Result;
 use baimo_engine::{Batch, LOOKBACK, Opening, PAGE_POSITIONS, Runner, Span};
+use baimo_weights::Target;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::ops::Range;
@@ -34,6 +36,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
         return limits::run(arguments);
     }
     let model = arguments.model.clone().unwrap_or_else(source::default_model);
+    fetching::ensure(&model, arguments.loading.yes)?;
     let source = Source::open(&model)?;
     let tests = tests(arguments);
     let longest = tests.iter().map(|test| test.depth + test.prompt + test.generate).max();
@@ -44,6 +47,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
         element: arguments.kv,
     };
     let mut runner = session::load(&source, &arguments.loading, size)?;
+    let target = source.target(arguments.loading.weights);
     let mut out = std::io::stdout().lock();
     let mut reports = Vec::new();
     for test in &tests {
@@ -60,7 +64,7 @@ pub fn run(arguments: &Bench) -> Result<()> {
                 rates.quickest(),
             )?;
         }
-        reports.push(test.report(&rates, &runner, arguments));
+        reports.push(test.report(&rates, &runner, target, arguments));
     }
     if arguments.json {
         writeln!(out, "{:#}", Value::Array(reports))?;
@@ -128,7 +132,7 @@ impl Test {
         Opening { together: opening.lead + prompt, ..opening }
     }
 
-    fn report(&self, rates: &Rates, runner: &Runner, arguments: &Bench) -> Value {
+    fn report(&self, rates: &Rates, runner: &Runner, target: Target, arguments: &Bench) -> Value {
         json!({
             "test": self.name(),
             "prompt": self.prompt,
@@ -140,7 +144,7 @@ impl Test {
             "repetitions": rates.ascending.len(),
             "threads": runner.kernels().pool.threads(),
             "instructions": runner.kernels().isa.name(),
-            "weights": arguments.loading.target().name(),
+            "weights": target.name(),
             "weight_bytes": runner.decoder().weight_bytes(),
         })
     }

@@ -1,7 +1,7 @@
 //! The catalog as the command uses it: with the user's own files laid over it, and a row in full.
 
 use anyhow::{Context, Result};
-use baimo_catalog::facts::{Catalog, Date, Entry, Fact, Repository, compiled};
+use baimo_catalog::facts::{Catalog, Date, Entry, Fact, Repository, Source, compiled};
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -48,42 +48,40 @@ pub fn show(entry: &Entry, as_json: bool) -> Result<()> {
     }
     let facts: Vec<_> = model.known().collect();
     let width = facts.iter().map(|(field, _)| field.title.len()).max().unwrap_or_default();
-    let mut sources: Vec<&str> = Vec::new();
+    let mut sources: Vec<&Source> = Vec::new();
     for (field, fact) in &facts {
-        let mut cite = |id| citation(&mut sources, id);
-        let number = cite(&fact.source.id);
+        let number = citation(&mut sources, &fact.source);
         let claim = if fact.claim { " (claimed)" } else { "" };
         writeln!(out, "  {:width$}  {}{claim} [{number}]", field.title, fact.value)?;
         for (other, source) in &fact.others {
-            writeln!(out, "  {:width$}  elsewhere: {other} [{}]", "", cite(&source.id))?;
+            writeln!(
+                out,
+                "  {:width$}  elsewhere: {other} [{}]",
+                "",
+                citation(&mut sources, source)
+            )?;
         }
     }
     writeln!(out, "  {:width$}  {}", "runs", runs(entry))?;
     if let Some(pull) = pulled(entry) {
         writeln!(out, "  {:width$}  {pull}", "pull")?;
     }
-    let all: Vec<_> = facts.iter().flat_map(|(_, fact)| cited(fact)).collect();
     writeln!(out, "sources")?;
-    for (index, id) in sources.iter().enumerate() {
-        let Some(source) = all.iter().find(|source| source.id == **id) else { continue };
+    for (index, source) in sources.iter().enumerate() {
         let address = source.address.as_deref().map(|a| format!(": {a}")).unwrap_or_default();
         writeln!(out, "  [{}] {}, {}{address}", index + 1, source.title, source.date)?;
     }
     Ok(())
 }
 
-/// The number of a source, from 1 in the order of first mention.
-fn citation<'a>(sources: &mut Vec<&'a str>, id: &'a str) -> usize {
-    let at = sources.iter().position(|known| *known == id).unwrap_or_else(|| {
-        sources.push(id);
+/// The number of a source, from 1 in the order of first mention. Names alone do not tell imported
+/// files apart.
+fn citation<'a>(sources: &mut Vec<&'a Source>, source: &'a Source) -> usize {
+    let at = sources.iter().position(|known| *known == source).unwrap_or_else(|| {
+        sources.push(source);
         sources.len() - 1
     });
     at + 1
-}
-
-/// Whoever a fact names.
-fn cited(fact: &Fact) -> impl Iterator<Item = &baimo_catalog::facts::Source> {
-    std::iter::once(&*fact.source).chain(fact.others.iter().map(|(_, source)| &**source))
 }
 
 fn runs(entry: &Entry) -> String {
@@ -142,7 +140,7 @@ fn full_json(entry: &Entry) -> Value {
 }
 
 fn fact_json(fact: &Fact) -> Value {
-    let source = |source: &baimo_catalog::facts::Source| {
+    let source = |source: &Source| {
         json!({
             "title": source.title,
             "address": source.address,

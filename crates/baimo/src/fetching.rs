@@ -2,13 +2,17 @@
 
 use crate::source;
 use anyhow::{Context, Result, bail};
-use baimo_catalog::store::{Event, Named, Plan, Pulled, Reference, Settings, Store, human};
+use baimo_catalog::store::{
+    Event, Named, Outline, Plan, Pulled, Reference, Settings, Store, human,
+};
+use baimo_weights::Target;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::HashMap;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+use tempfile::TempDir;
 
 /// The store that the environment describes.
 pub fn store() -> Store {
@@ -28,10 +32,54 @@ pub fn located(model: &str) -> Result<Option<PathBuf>> {
 }
 
 /// Where a model lies here and by which of its names: that of the hub it is named after first.
-pub fn found<'a>(store: &Store, named: &'a Named) -> Option<(&'a Reference, PathBuf)> {
-    std::iter::once(&named.reference)
-        .chain(&named.others)
-        .find_map(|reference| Some((reference, store.find(reference)?)))
+pub fn found(store: &Store, named: &Named) -> Option<(Reference, PathBuf)> {
+    if let Some(path) = store.find(&named.reference) {
+        return Some((named.reference.clone(), path));
+    }
+    let others = named.others().into_iter();
+    others.map(|other| (store.find(&other), other)).find_map(|(path, other)| Some((other, path?)))
+}
+
+/// What a name asks weights to become while loading; `None` where it says nothing of that.
+///
+/// # Errors
+/// Where it names a model of a hub badly.
+pub fn target(model: &str) -> Result<Option<Target>> {
+    if source::is_place(model) {
+        return Ok(None);
+    }
+    Ok(Named::read(model)?.and_then(|named| named.target))
+}
+
+/// A model of a hub as far as the hub tells without its weights.
+pub struct Outlined {
+    /// Where that lies.
+    pub outline: Outline,
+    /// The place goes when nobody needs it any more.
+    _folder: TempDir,
+}
+
+/// Asks the hub what a model is that is not here, without fetching its weights; `None` where it is
+/// here or `model` names none of a hub.
+///
+/// # Errors
+/// Where the hub cannot be asked or has no such model.
+pub fn outlined(model: &str) -> Result<Option<Outlined>> {
+    if source::is_place(model) {
+        return Ok(None);
+    }
+    let (Some(named), store) = (Named::read(model)?, store()) else { return Ok(None) };
+    if found(&store, &named).is_some() {
+        return Ok(None);
+    }
+    let folder = tempfile::tempdir().context("no folder for the files of a moment")?;
+    let outline = Bars::new().watch(|watch| {
+        let remote = store.remote(&named.reference, &named.others(), watch)?;
+        remote.outline(folder.path())
+    })?;
+    let bytes = human(outline.weight_bytes);
+    eprintln!("{model}: not here; its hub has {bytes} of weights, of which none is fetched");
+    Ok(Some(Outlined { outline, _folder: folder }))
 }
 
 /// Fetches a model of a hub that is not here, after saying how much that is; `yes` does not ask.
@@ -48,7 +96,7 @@ pub fn ensure(model: &str, yes: bool) -> Result<()> {
     if found(&store, &named).is_some() {
         return Ok(());
     }
-    let plan = bars.watch(|watch| store.plan(&named.reference, &named.others, watch))?;
+    let plan = bars.watch(|watch| store.plan(&named.reference, &named.others(), watch))?;
     eprintln!("{plan}");
     let asks = !yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if asks && !agreed("fetch it?")? {

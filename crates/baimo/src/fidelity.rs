@@ -3,6 +3,7 @@
 mod score;
 
 use crate::args::{Fidelity, Loading};
+use crate::fetching;
 use crate::session::{self, CacheSize};
 use crate::show::human;
 use crate::source::Source;
@@ -18,6 +19,9 @@ use std::io::Write;
 /// Runs both models over the text and prints how far they are apart.
 pub fn run(arguments: &Fidelity) -> Result<()> {
     let names = [&arguments.model, arguments.other.as_ref().unwrap_or(&arguments.model)];
+    for model in std::iter::once(&arguments.model).chain(&arguments.other) {
+        fetching::ensure(model, arguments.loading.yes)?;
+    }
     let first = Source::open(&arguments.model)?;
     let other = arguments.other.as_deref().map(Source::open).transpose()?;
     let sources = [&first, other.as_ref().unwrap_or(&first)];
@@ -34,6 +38,7 @@ pub fn run(arguments: &Fidelity) -> Result<()> {
     let chunks = chunks(arguments, &first, other.as_ref())?;
     let mut loading = [arguments.loading.clone(), arguments.loading.clone()];
     loading[1].weights = arguments.b_weights.or(loading[0].weights);
+    let settings = [0, 1].map(|side| sources[side].target(loading[side].weights).name());
     let kv = [arguments.kv, arguments.b_kv.unwrap_or(arguments.kv)];
     let mut models = Vec::new();
     for ((source, loading), kv) in sources.into_iter().zip(&loading).zip(kv) {
@@ -50,7 +55,7 @@ pub fn run(arguments: &Fidelity) -> Result<()> {
     }
     bar.finish_and_clear();
     let weights = [first, second].map(|model| model.weight_bytes);
-    let told = Told { names, loading: &loading, kv, weights, positions: scored[0].len() };
+    let told = Told { names, settings, kv, weights, positions: scored[0].len() };
     told.print(arguments, chunks.len(), &Report::new(&scored))
 }
 
@@ -186,7 +191,7 @@ fn compare(mut models: [&mut Model; 2], chunk: &[u32]) -> Result<Vec<Position>> 
 /// What is said of the two models beside the figures.
 struct Told<'a> {
     names: [&'a String; 2],
-    loading: &'a [Loading; 2],
+    settings: [&'static str; 2],
     kv: [KvElement; 2],
     weights: [usize; 2],
     positions: usize,
@@ -196,14 +201,13 @@ impl Told<'_> {
     fn print(&self, arguments: &Fidelity, chunks: usize, report: &Report) -> Result<()> {
         let mut out = std::io::stdout().lock();
         let kv = self.kv.map(KvElement::name);
-        let settings = self.loading.each_ref().map(|loading| loading.target().name());
         let scored = chunks * self.positions;
         if arguments.json {
             let mut report = report.json();
             let model = |side: usize| {
                 json!({
                     "model": self.names[side],
-                    "weights": settings[side],
+                    "weights": self.settings[side],
                     "kv": kv[side],
                     "weight_bytes": self.weights[side],
                 })
@@ -221,7 +225,11 @@ impl Told<'_> {
         for (side, letter) in ["A", "B"].into_iter().enumerate() {
             let (name, bytes) = (self.names[side], human(self.weights[side], 1024, "B"));
             writeln!(out, "{letter}  {name}")?;
-            writeln!(out, "   weights {}, {bytes} in memory; cache {}", settings[side], kv[side])?;
+            writeln!(
+                out,
+                "   weights {}, {bytes} in memory; cache {}",
+                self.settings[side], kv[side]
+            )?;
             writeln!(out, "   perplexity {}", report.perplexity[side].text(4))?;
         }
         writeln!(out, "\nln of perplexity B / A   {}", report.ratio.text(6))?;

@@ -1,6 +1,7 @@
 //! `baimo logits`: raw ids in, numbers out, to compare engines.
 
 use crate::args::Logits;
+use crate::fetching;
 use crate::session::{self, CacheSize};
 use crate::source::Source;
 use anyhow::{Result, bail};
@@ -15,6 +16,7 @@ pub fn run(arguments: &Logits) -> Result<()> {
     if let Some(wrong) = at.iter().find(|&&at| at == 0 || at > count) {
         bail!("--at {wrong}: found {count} ids, wanted a number from 1 to {count}");
     }
+    fetching::ensure(&arguments.model, arguments.loading.yes)?;
     let source = Source::open(&arguments.model)?;
     source.check_tokens(&arguments.ids)?;
     let limits = Limits {

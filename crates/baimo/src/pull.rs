@@ -13,7 +13,7 @@ pub(crate) fn pull(arguments: &Pull) -> Result<()> {
     let (store, bars) = (fetching::store(), Bars::new());
     for model in &arguments.models {
         let named = named(model)?;
-        let plan = bars.watch(|watch| store.plan(&named.reference, &named.others, watch))?;
+        let plan = bars.watch(|watch| store.plan(&named.reference, &named.others(), watch))?;
         if arguments.dry_run || plan.missing_bytes() > 0 {
             eprintln!("{plan}");
         }
@@ -78,6 +78,14 @@ pub(crate) fn remove(arguments: &Rm) -> Result<()> {
     let store = fetching::store();
     for model in &arguments.models {
         let named = named(model)?;
+        if let Some(target) = named.target {
+            bail!(
+                "{model}: found no files of their own: weights become {} while loading\nhint: `baimo \
+                 rm {}` removes what they are made of",
+                target.name(),
+                named.reference,
+            );
+        }
         let removal = removal(&store, &named)?;
         finish(removal, arguments.dry_run, arguments.json)?;
     }
@@ -86,8 +94,8 @@ pub(crate) fn remove(arguments: &Rm) -> Result<()> {
 
 /// What is here of a model: that of the hub it is named after, or else of the other.
 fn removal(store: &Store, named: &Named) -> Result<Removal> {
-    let reference = fetching::found(store, named).map_or(&named.reference, |(found, _)| found);
-    Ok(store.removal(reference)?)
+    let found = fetching::found(store, named).map(|(found, _)| found);
+    Ok(store.removal(found.as_ref().unwrap_or(&named.reference))?)
 }
 
 /// Removes what nobody needs.

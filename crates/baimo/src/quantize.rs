@@ -3,6 +3,7 @@
 mod folder;
 
 use crate::args::Quantize;
+use crate::fetching;
 use crate::session;
 use crate::show::human;
 use crate::source::{self, Source};
@@ -25,8 +26,13 @@ pub fn run(arguments: &Quantize) -> Result<()> {
         bail!("{}: there already\nhint: --force writes over it", target.display());
     }
     if target.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("gguf")) {
-        bail!("{}: found another ending, wanted .gguf", target.display());
+        bail!(
+            "{}: found another ending, wanted .gguf\nhint: call it {}",
+            target.display(),
+            target.with_extension("gguf").display()
+        );
     }
+    fetching::ensure(&arguments.model, arguments.yes)?;
     let path = source::locate(&arguments.model)?;
     if path.is_dir() {
         let source = Source::at(path.clone())?;

@@ -25,7 +25,7 @@ const SNAPSHOT_BYTES: usize = 256 << 20;
 /// Answers the prompt, or chats where there is none and a terminal.
 pub fn run(arguments: &Run) -> Result<()> {
     let (model, prompt) = model_and_prompt(arguments)?;
-    fetching::ensure(&model, arguments.yes)?;
+    fetching::ensure(&model, arguments.loading.yes)?;
     let source = Source::open(&model)?;
     match prompt {
         Some(prompt) => answer_once(arguments, &source, &prompt),

@@ -50,7 +50,7 @@ pub fn models(arguments: &Serve, config: &Config) -> Result<Vec<Served>> {
             Some((name, model)) => (name.to_owned(), model),
             None => (name(model), model.as_str()),
         };
-        fetching::ensure(model, arguments.yes)?;
+        fetching::ensure(model, arguments.loading.yes)?;
         // What cannot be served at all is told before the first request.
         Source::open(model)?;
         if served.iter().any(|other| other.name == name) {
@@ -126,7 +126,7 @@ impl Plan {
             architecture: blueprint.architecture.clone(),
             parameters: blueprint.count().parameters as u64,
             weight_bytes: runner.decoder().weight_bytes() as u64,
-            quantization: match self.loading.target() {
+            quantization: match source.target(self.loading.weights) {
                 Target::Native => source.weight_type().unwrap_or_default().to_owned(),
                 target => target.name().to_owned(),
             },
@@ -160,7 +160,7 @@ impl Plan {
         let Some(bytes) = self.prefix_disk.filter(|&bytes| bytes > 0) else {
             return Ok(session::engine(runner, limits));
         };
-        let recipe = format!("{} {}", self.loading.target().name(), runner.layout());
+        let recipe = format!("{} {}", source.target(self.loading.weights).name(), runner.layout());
         let model = cache::packed_weights(None)?.key(source.checkpoint()?, &recipe)?;
         let spill = Spill::open(&cache::prefixes(), model.to_string(), bytes as u64)?;
         Ok(session::engine(runner, limits).with_spill(spill))

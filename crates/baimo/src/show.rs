@@ -33,7 +33,8 @@ fn draw(model: &str, arguments: &Show) -> Result<()> {
     // Two bytes a number: what `run` caches by default.
     let cache = 2 * count.cached_per_token;
     let state = size_of::<f32>() * count.kept_per_sequence;
-    let bytes = source.weight_bytes();
+    let at_hub = source.bytes_at_hub().map(|bytes| bytes as usize);
+    let bytes = at_hub.or(source.weight_bytes());
     let voice = source.template().ok().and_then(|template| source.voice(&template));
     let voice = voice.map(|voice| voice.name);
     let mut out = std::io::stdout().lock();
@@ -48,6 +49,7 @@ fn draw(model: &str, arguments: &Show) -> Result<()> {
             "parameters": count.parameters,
             "active_parameters": count.active,
             "weight_bytes": bytes,
+            "weights_are_here": at_hub.is_none() && bytes.is_some(),
             "cache_bytes_per_token": cache,
             "state_bytes_per_sequence": state,
             "voice": voice,
@@ -62,7 +64,10 @@ fn draw(model: &str, arguments: &Show) -> Result<()> {
     };
     writeln!(out, "parameters: {}{active}", human(count.parameters, 1000, ""))?;
     match bytes {
-        Some(bytes) => writeln!(out, "weights: {} on disk", human(bytes, 1024, "B"))?,
+        Some(bytes) => {
+            let place = if at_hub.is_some() { "at its hub, none here" } else { "on disk" };
+            writeln!(out, "weights: {} {place}", human(bytes, 1024, "B"))?;
+        }
         None => writeln!(out, "weights: none here")?,
     }
     let kept = cache::packed_weights(None)?;

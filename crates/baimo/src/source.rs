@@ -1,12 +1,13 @@
 //! What MODEL names: a Hugging Face folder, a GGUF file or the built-in model.
 
+use crate::fetching::Outlined;
 use crate::{builtin, fetching};
 use anyhow::{Context, Result, bail};
 use baimo_catalog::store::Named;
 use baimo_labs::{Blueprint, GgufHeader, GgufTensors, Voice, voices};
 use baimo_text::{GgufVocabulary, Template, Tokenizer};
-use baimo_weights::Checkpoint;
 use baimo_weights::gguf::Metadata;
+use baimo_weights::{Checkpoint, Target};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,10 @@ pub struct Source {
     blueprint: Blueprint,
     /// Absent where a folder holds no weights.
     checkpoint: Option<Checkpoint>,
+    /// What the name asks weights to become.
+    target: Option<Target>,
+    /// Present where only the hub has the weights.
+    outlined: Option<Outlined>,
 }
 
 impl Source {
@@ -28,7 +33,7 @@ impl Source {
     /// # Errors
     /// Where nothing is there, or a file, its configuration or its table of contents is at fault.
     pub fn open(model: &str) -> Result<Source> {
-        Source::at(locate(model)?)
+        Ok(Source { target: fetching::target(model)?, ..Source::at(locate(model)?)? })
     }
 
     /// As [`Source::open`], where it lies.
@@ -41,19 +46,48 @@ impl Source {
             Some(metadata) => gguf_blueprint(&checkpoint, metadata)?,
             None => folder_blueprint(&path)?,
         };
-        Ok(Source { path, blueprint, checkpoint: Some(checkpoint) })
+        let checkpoint = Some(checkpoint);
+        Ok(Source { path, blueprint, checkpoint, target: None, outlined: None })
     }
 
-    /// A model of which a folder may hold nothing but `config.json`.
+    /// A model that is not to be run: its folder may hold nothing but `config.json`, and its hub
+    /// is asked where it is not here.
     ///
     /// # Errors
-    /// As [`Source::open`].
+    /// As [`Source::open`], and where the hub cannot be asked.
     pub fn describe(model: &str) -> Result<Source> {
-        let path = locate(model)?;
+        let target = fetching::target(model)?;
+        let source = match fetching::outlined(model)? {
+            Some(outlined) => {
+                let source = Source::described(outlined.outline.path.clone());
+                Source { outlined: Some(outlined), ..source.context(model.to_owned())? }
+            }
+            None => Source::described(locate(model)?)?,
+        };
+        Ok(Source { target, ..source })
+    }
+
+    fn described(path: PathBuf) -> Result<Source> {
         if !path.is_dir() || has_weights(&path) {
             return Source::at(path);
         }
-        Ok(Source { blueprint: folder_blueprint(&path)?, path, checkpoint: None })
+        let blueprint = folder_blueprint(&path)?;
+        Ok(Source { path, blueprint, checkpoint: None, target: None, outlined: None })
+    }
+
+    /// What weights become while loading: what is asked, else what the name asks for.
+    pub fn target(&self, asked: Option<Target>) -> Target {
+        asked.or(self.target).unwrap_or(Target::Native)
+    }
+
+    /// Whether its name alone says what weights become.
+    pub fn target_is_named(&self, asked: Option<Target>) -> bool {
+        asked.is_none() && self.target.is_some()
+    }
+
+    /// Bytes of its weights at the hub, where nothing of them is here.
+    pub fn bytes_at_hub(&self) -> Option<u64> {
+        self.outlined.as_ref().map(|outlined| outlined.outline.weight_bytes)
     }
 
     /// Its architecture.
@@ -66,7 +100,10 @@ impl Source {
     /// # Errors
     /// Where there are none.
     pub fn checkpoint(&self) -> Result<&Checkpoint> {
-        self.checkpoint.as_ref().with_context(|| format!("{}: no weights", self.path.display()))
+        let place = self.path.display();
+        self.checkpoint.as_ref().with_context(|| {
+            format!("{place}: no weights\nhint: `baimo pull` fetches a whole model")
+        })
     }
 
     /// The `config.json` of a folder.

@@ -210,8 +210,15 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 /// Bytes of this process that are in memory now, or `None` where the system does not tell
 /// (elsewhere than on Linux).
 pub fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    linux_bytes("/proc/self/status", "VmRSS")
+}
+
+/// Bytes that a line of one of Linux's tables tells, such as `MemTotal` of `/proc/meminfo`; `None`
+/// where there is no such table or line.
+pub fn linux_bytes(table: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(table).ok()?;
+    let rows = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, told) = rows.into_iter().find(|(name, _)| *name == key)?;
+    let kibibytes: u64 = told.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
 }

@@ -13,6 +13,34 @@ pub(crate) struct Part {
     pub tensors: Vec<TensorInfo>,
 }
 
+/// What the name of a part says without its ending, such as `model-00002-of-00005`: the model's
+/// name, and which part of how many it is. Numbers have five digits or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartStem<'a> {
+    /// What stands before the numbers.
+    pub prefix: &'a str,
+    /// Counted from 1.
+    pub number: usize,
+    /// How many parts there are.
+    pub count: usize,
+    /// How many digits the count is written with.
+    pub digits: usize,
+}
+
+impl PartStem<'_> {
+    /// Reads a name without its ending; `None` if it is not that of a part.
+    pub fn parse(stem: &str) -> Option<PartStem<'_>> {
+        let (rest, count) = stem.rsplit_once("-of-")?;
+        let (prefix, number) = rest.rsplit_once('-')?;
+        let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|b| b.is_ascii_digit());
+        if !is_number(number) || !is_number(count) {
+            return None;
+        }
+        let digits = count.len();
+        Some(PartStem { prefix, number: number.parse().ok()?, count: count.parse().ok()?, digits })
+    }
+}
+
 /// A file name of the form `model-00002-of-00005.gguf`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PartName {
@@ -30,20 +58,15 @@ impl PartName {
     /// Reads the name of `path`; `None` if it is not that of a part.
     pub fn parse(path: &Path) -> Option<PartName> {
         let extension = path.extension()?.to_str()?;
-        let stem = path.file_stem()?.to_str()?;
-        let (rest, count_text) = stem.rsplit_once("-of-")?;
-        let (prefix, number_text) = rest.rsplit_once('-')?;
-        let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|b| b.is_ascii_digit());
-        if !is_number(number_text) || !is_number(count_text) {
-            return None;
-        }
+        let PartStem { prefix, number, count, digits } =
+            PartStem::parse(path.file_stem()?.to_str()?)?;
         Some(PartName {
             folder: path.parent().unwrap_or(Path::new("")).to_path_buf(),
             prefix: prefix.to_string(),
-            digits: count_text.len(),
+            digits,
             extension: extension.to_string(),
-            number: number_text.parse().ok()?,
-            count: count_text.parse().ok()?,
+            number,
+            count,
         })
     }
 

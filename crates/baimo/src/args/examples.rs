@@ -32,6 +32,7 @@ Examples:
 pub(super) const SHOW: &str = "\
 Examples:
   baimo show ./model             the architecture of a folder, with parameters and bytes
+  baimo show hf:Qwen/Qwen3-8B    the same of a model that is not here
   baimo show seed-oss:36b        facts of a model in the catalog, each with its source
   baimo show yi:34b --json       the same as JSON";
 
@@ -46,6 +47,8 @@ pub(super) const PLAN: &str = "\
 Examples:
   baimo plan ./model --context 32768 --users 4
   baimo plan model-Q4_K_M.gguf --memory 8G
+  baimo plan hf:Qwen/Qwen3-30B-A3B-GGUF:q4_k_m --context 16384
+  baimo plan qwen3:32b@q4_k
   baimo plan --probe
   baimo plan ./Big-Model --weights q4_k --machine h20 --plot plan.svg";
 
@@ -68,6 +71,7 @@ more bits, norms and routers stay as they are, and rows that are no whole blocks
 
 Examples:
   baimo quantize ./folder model-q4.gguf --type q4_k_m
+  baimo quantize qwen3:0.6b qwen3-q6_k.gguf --type q6_k
   baimo quantize big-f16.gguf small.gguf --type q5_k_m --rule 'attn_v=q8_0' --rule 'ffn_down=q6_k'
   baimo quantize big-f16.gguf small.gguf --type q3_k_m --imatrix imatrix.gguf
   baimo quantize already-q8_0.gguf plain.gguf --type f16 --allow-requantize";

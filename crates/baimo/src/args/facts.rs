@@ -14,8 +14,9 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(after_help = examples::SHOW)]
 pub struct Show {
-    /// A folder (one with nothing but config.json will do), a .gguf file, or a name of the
-    /// catalog, which `baimo list` prints [default: as in `run`]
+    /// A folder (one with nothing but config.json will do), a .gguf file, hf:OWNER/REPO or
+    /// ms:OWNER/REPO, of which no weights are fetched, or a name of the catalog, which `baimo
+    /// list` prints [default: as in `run`]
     #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: Option<String>,
     /// Lays a file over the catalog first: api.json of models.dev or

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = examples::PLAN)]
 pub struct Plan {
-    /// The model; a folder with nothing but config.json will do [default: as in `run`]
+    /// The model; a folder with nothing but config.json will do, and of a model that is not here
+    /// the hub is asked, without its weights [default: as in `run`]
     #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: Option<String>,
     /// Positions of each user's sequence, prompt and answer together [default: the model's, at

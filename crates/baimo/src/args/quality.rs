@@ -13,7 +13,8 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(after_help = examples::QUANTIZE)]
 pub struct Quantize {
-    /// The model: a Hugging Face folder, or a .gguf file (any part of a split one)
+    /// The model: a Hugging Face folder, a .gguf file (any part of a split one), or a model of a
+    /// hub
     #[arg(add = ArgValueCompleter::new(completions::models))]
     pub model: String,
     /// The .gguf file to write; it is there when it is whole
@@ -41,6 +42,9 @@ pub struct Quantize {
     /// Prints the type of each tensor, and writes nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Fetches a model that is not here without asking
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// Which type the maps of some names become.

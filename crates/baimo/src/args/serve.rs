@@ -70,9 +70,6 @@ pub struct Serve {
     /// Reads a key from stdin and prints its hash for the file, and ends
     #[arg(long, conflicts_with = "print_config")]
     pub hash_key: bool,
-    /// Fetches models that are not here without asking
-    #[arg(short, long)]
-    pub yes: bool,
     /// How the models are loaded and run
     #[command(flatten)]
     pub loading: Loading,

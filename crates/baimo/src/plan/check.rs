@@ -54,6 +54,7 @@ fn check(arguments: &Plan, source: &Source, host: &Host, target: Target) -> Resu
         no_cache: !question.mapped,
         cache_limit: None,
         memory: None,
+        yes: false,
     };
     let mut runner = session::load(source, &loading, size)?;
     let mut speeds = Vec::new();
@@ -108,12 +109,10 @@ fn compared(what: &str, context: usize, planned: f64, found: f64) -> Value {
 
 /// Bytes of memory that this process has for its own, in memory.
 fn anonymous() -> Result<usize> {
-    let text = std::fs::read_to_string("/proc/self/status")
-        .context("--check asks the system for this process's memory, which Linux tells")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let number =
-        line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<usize>().ok());
-    Ok(number.context("/proc/self/status: no RssAnon")? << 10)
+    let bytes = baimo_weights::linux_bytes("/proc/self/status", "RssAnon");
+    let bytes = bytes
+        .context("--check asks the system for this process's memory, which Linux alone tells")?;
+    Ok(bytes as usize)
 }
 
 /// Caches hold whole pages.

@@ -78,8 +78,5 @@ pub fn memory(host: Option<&Host>) -> Option<usize> {
 
 /// Bytes that processes may use here, where the system tells.
 fn of_this_machine() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: usize = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kibibytes << 10)
+    baimo_weights::linux_bytes("/proc/meminfo", "MemTotal").map(|bytes| bytes as usize)
 }

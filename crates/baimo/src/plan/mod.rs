@@ -4,6 +4,7 @@ mod check;
 mod host;
 
 use crate::args::Plan;
+use crate::fetching;
 use crate::run::SPAN;
 use crate::session::{self, KEPT_BYTES_MIN};
 use crate::show::human;
@@ -26,12 +27,15 @@ pub fn run(arguments: &Plan) -> Result<()> {
         }
     }
     let model = arguments.model.clone().unwrap_or_else(source::default_model);
+    if arguments.check {
+        fetching::ensure(&model, false)?;
+    }
     let source = Source::describe(&model)?;
     let host = host::find(&arguments.machine)?;
     if arguments.check {
         return check::run(arguments, &source, host);
     }
-    let target = arguments.weights.unwrap_or(Target::Native);
+    let target = source.target(arguments.weights);
     let packing = Packing { stored: stored(&source)?, target };
     let question = question(arguments, &source, &packing);
     let memory = Memory::of(&question);

@@ -1,6 +1,7 @@
 //! Which files of a repository a model is run with.
 
 use super::{Error, Reference};
+use baimo_weights::PartStem;
 use std::collections::BTreeSet;
 
 /// The quantization that is taken of several where none is named, as other programs do.
@@ -126,7 +127,8 @@ fn ggufs<'a>(paths: &[&'a str]) -> Vec<Gguf<'a>> {
         if file.contains("mmproj") || file.contains("imatrix") {
             continue;
         }
-        let (stem, count) = split_part(name).unwrap_or((name, 1));
+        let part = PartStem::parse(name);
+        let (stem, count) = part.map_or((name, 1), |part| (part.prefix, part.count));
         match models.iter_mut().find(|model| model.stem == stem && model.parts_wanted == count) {
             Some(model) => model.parts.push(path),
             None => models.push(Gguf { stem, parts: vec![path], parts_wanted: count }),
@@ -134,14 +136,6 @@ fn ggufs<'a>(paths: &[&'a str]) -> Vec<Gguf<'a>> {
     }
     models.iter_mut().for_each(|model| model.parts.sort_unstable());
     models
-}
-
-/// `name-00001-of-00003` is `name` and 3.
-fn split_part(name: &str) -> Option<(&str, usize)> {
-    let (rest, count) = name.rsplit_once("-of-")?;
-    let (stem, number) = rest.rsplit_once('-')?;
-    let is_number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number(number) && is_number(count)).then(|| Some((stem, count.parse().ok()?)))?
 }
 
 fn whole(reference: &Reference, model: &Gguf<'_>) -> Result<Choice, Error> {

@@ -104,6 +104,14 @@ pub enum Error {
         /// What to do next.
         hint: String,
     },
+    /// The beginning of a file of weights is not what it should be.
+    #[error("{what}: {source}")]
+    Head {
+        /// The reference.
+        what: String,
+        /// What is wrong with it.
+        source: baimo_weights::Error,
+    },
     /// A file of the store cannot be read or written.
     #[error("{}: cannot {action}: {source}{}", file.display(), hint_of(source))]
     Io {

@@ -89,6 +89,11 @@ impl Folder {
         self.snapshots().join(commit)
     }
 
+    /// The branches and tags that were fetched.
+    pub(super) fn branches(&self) -> Vec<String> {
+        files_below(&self.refs()).into_iter().filter(|name| !is_fresh(name)).collect()
+    }
+
     /// The commit that a revision stood for when it was last fetched.
     pub(super) fn commit(&self, revision: &str) -> Option<String> {
         if matches!(Hash::read(revision), Some(Hash::GitBlob(_))) || self.hub == Hub::ModelScope {
@@ -220,12 +225,21 @@ fn lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
+/// What names of [`unique`] end in.
+pub(super) const FRESH_SUFFIX: &str = ".tmp";
+
+/// Whether a path is one of [`unique`]'s, which nobody but its maker needs.
+pub(super) fn is_fresh(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    name.starts_with('.') && name.ends_with(FRESH_SUFFIX)
+}
+
 /// A name beside `path` that nobody else uses, in this process or another.
 fn unique(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    path.with_file_name(format!(".{name}.{process}.{count}.tmp"))
+    path.with_file_name(format!(".{name}.{process}.{count}{FRESH_SUFFIX}"))
 }
 
 #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! What is kept here: finding it, listing it, removing it.
 
 use super::choice;
-use super::folder::{Folder, files_below};
+use super::folder::{FRESH_SUFFIX, Folder, files_below, is_fresh};
 use super::partial::{RECORD_SUFFIX, SUFFIX};
 use super::pull::opened;
 use super::{Error, Hub, Reference, Store};
@@ -144,6 +144,7 @@ impl Store {
                 });
                 removal.items.extend(snapshots);
                 removal.items.extend(partials(&folder));
+                removal.items.extend(unplaced(&folder));
                 removal.items.extend(orphans(&folder, &gone));
                 removal._locks.push(lock);
             }
@@ -204,7 +205,7 @@ fn find_in(snapshot: &Path, files: &[String], reference: &Reference) -> Option<P
 
 fn kept(folder: &Folder) -> Kept {
     let reference = Reference::new(folder.hub, &folder.repo);
-    let mut revisions = files_below(&folder.refs());
+    let mut revisions = folder.branches();
     let known = commits_of(folder, &revisions);
     let snapshots = names_in(&folder.snapshots());
     revisions.extend(snapshots.iter().filter(|name| !known.contains(*name)).cloned());
@@ -245,7 +246,7 @@ fn old_snapshots(folder: &Folder) -> Vec<PathBuf> {
     if folder.hub == Hub::ModelScope {
         return Vec::new();
     }
-    let known = commits_of(folder, &files_below(&folder.refs()));
+    let known = commits_of(folder, &folder.branches());
     let names = names_in(&folder.snapshots()).into_iter();
     names.filter(|name| !known.contains(name)).map(|name| folder.snapshot(&name)).collect()
 }
@@ -253,10 +254,21 @@ fn old_snapshots(folder: &Folder) -> Vec<PathBuf> {
 /// Downloads that have not ended and that nobody is at.
 fn partials(folder: &Folder) -> Vec<Unused> {
     let names = names_in(&folder.blobs()).into_iter();
-    let endings = [SUFFIX, RECORD_SUFFIX, ".tmp"];
+    let endings = [SUFFIX, RECORD_SUFFIX, FRESH_SUFFIX];
     let names = names.filter(|name| endings.iter().any(|ending| name.ends_with(ending)));
     let names = names.filter(|name| !folder.is_locked(name.split('.').next().unwrap_or_default()));
     names.map(|name| unused(folder, &name, "a download that has not ended")).collect()
+}
+
+/// Branches and links that were being put in their places when something broke off.
+fn unplaced(folder: &Folder) -> Vec<Unused> {
+    let repo = Reference::new(folder.hub, &folder.repo);
+    let what = format!("{repo}: what was being put in its place");
+    let below = [folder.refs(), folder.snapshots()].into_iter().flat_map(|folder| {
+        let paths = files_below(&folder).into_iter().filter(|path| is_fresh(path));
+        paths.map(move |path| folder.join(path)).collect::<Vec<PathBuf>>()
+    });
+    below.map(|path| Unused { bytes: disk_bytes(&path), what: what.clone(), path }).collect()
 }
 
 fn unused(folder: &Folder, name: &str, why: &str) -> Unused {

@@ -2,14 +2,26 @@
 
 use super::{Error, Hub, Reference};
 use crate::facts::{self, Entry};
+use baimo_weights::Target;
 
 /// A model that is on a hub, however it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// Where it is.
     pub reference: Reference,
-    /// Where else the same files are, as the catalog has it.
-    pub others: Vec<Reference>,
+    /// What its weights are to become while loading, where the name asks for a quantization that
+    /// nobody keeps as files.
+    pub target: Option<Target>,
+    elsewhere: Elsewhere,
+}
+
+/// Where else the files of a model are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Elsewhere {
+    /// There.
+    Known(Vec<Reference>),
+    /// The catalog was not asked.
+    NotAsked,
 }
 
 impl Named {
@@ -22,10 +34,18 @@ impl Named {
     pub fn read(text: &str) -> Result<Option<Named>, Error> {
         if Reference::is_meant(text) {
             let reference: Reference = text.parse()?;
-            let others = twin(&reference).into_iter().collect();
-            return Ok(Some(Named { reference, others }));
+            let elsewhere = Elsewhere::NotAsked;
+            return Ok(Some(Named { reference, target: None, elsewhere }));
         }
         facts::find(text).map(|entry| of_entry(text, &entry)).transpose()
+    }
+
+    /// Where else the same files are, as the catalog has it.
+    pub fn others(&self) -> Vec<Reference> {
+        match &self.elsewhere {
+            Elsewhere::Known(others) => others.clone(),
+            Elsewhere::NotAsked => twin(&self.reference).into_iter().collect(),
+        }
     }
 
     /// Whether `text` names a model that can be had.
@@ -42,27 +62,33 @@ fn of_entry(text: &str, entry: &Entry<'_>) -> Result<Named, Error> {
         wanted: wanted.to_owned(),
         hint,
     };
-    let (here, there) = match &entry.quantization {
-        None => (entry.hugging_face(), entry.model_scope()),
-        Some(quantization) => match entry.gguf() {
-            Some((here, there)) => (Some(here), there),
-            None => {
-                return Err(choice(
-                    "no GGUF files that its lab keeps",
-                    &format!("{name} in {quantization}"),
-                    format!("pull {name} and run it with `--weights {quantization}`"),
-                ));
-            }
-        },
+    let files = entry.quantization.as_ref().and_then(|_| entry.gguf());
+    let (target, part) = match (&entry.quantization, &files) {
+        (Some(asked), None) => {
+            let target = asked.parse::<Target>().map_err(|wanted| {
+                let types = format!("no GGUF files of {name} that its lab keeps, and {wanted}");
+                choice(&types, &format!("{name} in {asked}"), format!(
+                    "{name}@q4_k quantizes while loading, `baimo quantize {name}` writes a file \
+                     of any type"
+                ))
+            })?;
+            (Some(target), None)
+        }
+        (asked, _) => (None, asked.clone()),
     };
-    let part = entry.quantization.clone();
+    let (here, there) = match files {
+        Some((here, there)) => (Some(here), there),
+        None => (entry.hugging_face(), entry.model_scope()),
+    };
     let reference = |hub, id: String| Reference { part: part.clone(), ..Reference::new(hub, &id) };
     let mut all = here
         .map(|here| reference(Hub::HuggingFace, here.id))
         .into_iter()
         .chain(there.map(|there| reference(Hub::ModelScope, there.id)));
     match all.next() {
-        Some(reference) => Ok(Named { reference, others: all.collect() }),
+        Some(reference) => {
+            Ok(Named { reference, target, elsewhere: Elsewhere::Known(all.collect()) })
+        }
         None => Err(choice(
             "no repository of its weights in the catalog",
             "a model whose weights can be had",
@@ -96,15 +122,16 @@ mod tests {
     fn names_of_the_catalog_lead_to_both_hubs() {
         let named = read("qwen3:0.6b");
         assert_eq!(named.reference.to_string(), "hf:Qwen/Qwen3-0.6B");
-        assert_eq!(named.others[0].to_string(), "ms:Qwen/Qwen3-0.6B");
-        assert_eq!(read("hf:Qwen/Qwen3-0.6B"), named);
+        assert_eq!(named.others()[0].to_string(), "ms:Qwen/Qwen3-0.6B");
+        let spelled = read("hf:Qwen/Qwen3-0.6B");
+        assert_eq!((&spelled.reference, spelled.others()), (&named.reference, named.others()));
     }
 
     #[test]
     fn a_quantization_leads_to_the_labs_own_files() {
         let named = read("qwen3:8b@Q8_0");
         assert_eq!(named.reference.to_string(), "hf:Qwen/Qwen3-8B-GGUF:q8_0");
-        assert_eq!(named.others[0].part.as_deref(), Some("q8_0"));
+        assert_eq!(named.others()[0].part.as_deref(), Some("q8_0"));
     }
 
     #[test]
@@ -116,6 +143,15 @@ mod tests {
 
     #[test]
     fn a_commit_has_no_twin() {
-        assert_eq!(read("hf:Qwen/Qwen3-0.6B@main").others, []);
+        assert_eq!(read("hf:Qwen/Qwen3-0.6B@main").others(), []);
+    }
+
+    #[test]
+    fn a_quantization_that_nobody_keeps_is_made_while_loading() {
+        let named = read("seed-oss:36b@q4_k");
+        assert_eq!(named.reference.to_string(), "hf:ByteDance-Seed/Seed-OSS-36B-Instruct");
+        assert_eq!((named.target, read("qwen3:8b@q8_0").target), (Some(Target::Q4K), None));
+        let error = Named::read("seed-oss:36b@q3_k_m").unwrap_err().to_string();
+        assert!(error.contains("@q4_k") && error.contains("baimo quantize"), "{error}");
     }
 }

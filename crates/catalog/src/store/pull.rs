@@ -1,11 +1,11 @@
 //! What a model needs, what of it is missing, and fetching that.
 
-use super::choice::{self, Choice};
+use super::choice;
 use super::fetch::{Fetcher, held};
 use super::folder::Folder;
 use super::hash::Hash;
 use super::listing::{Listing, RemoteFile, Source};
-use super::{Error, Event, Reference, Store, Watch, human, mirrors, partial};
+use super::{Error, Event, Reference, Remote, Store, Watch, human, mirrors, partial};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,21 +107,7 @@ impl Store {
         others: &[Reference],
         watch: Watch<'_>,
     ) -> Result<Plan, Error> {
-        let (mut listed, mut reference) = (self.list(reference, watch), reference);
-        for other in others {
-            let Err(error) = listed.as_ref() else { break };
-            if !error.is_network() {
-                break;
-            }
-            watch(Event::Note(&format!("{reference}: cannot be reached; asking for {other}")));
-            (listed, reference) = (self.list(other, watch), other);
-        }
-        let (listing, mut sources) = listed?;
-        let others = others.iter().filter(|other| *other != reference);
-        if !listing.is_private {
-            sources.extend(others.flat_map(|other| self.sources(other)));
-        }
-        self.compare(reference, &listing, sources)
+        self.compare(self.remote(reference, others, watch)?)
     }
 
     /// The files of a repository, from the first host that can be reached, and all hosts of it.
@@ -163,17 +149,11 @@ impl Store {
         Err(failed.expect("a repository has at least one host"))
     }
 
-    fn compare(
-        &self,
-        reference: &Reference,
-        listing: &Listing,
-        sources: Vec<Source>,
-    ) -> Result<Plan, Error> {
-        let paths: Vec<&str> = listing.files.iter().map(|file| file.path.as_str()).collect();
+    /// What of a repository is needed, and what of that is here.
+    fn compare(&self, remote: Remote<'_>) -> Result<Plan, Error> {
+        let (chosen, opened) = remote.chosen()?;
+        let Remote { reference, listing, sources, .. } = &remote;
         let folder = Folder::new(&self.settings, reference.hub, &reference.repo);
-        let mut index = |path: &str| self.index(reference, &folder, listing, &sources, path);
-        let Choice { files, opened } = choice::choose(reference, &paths, &mut index)?;
-        let chosen = listing.files.iter().filter(|file| files.contains(&file.path));
         let planned = |file: &RemoteFile| {
             let hash = file.hash.clone().ok_or_else(|| Error::Answer {
                 what: format!("{reference}: {}", file.path),
@@ -188,29 +168,10 @@ impl Store {
             let started = if is_here { 0 } else { partial::bytes_there(&blob, file.size) };
             Ok(Planned { file: file.clone(), hash, is_here, is_placed, started })
         };
-        let files = chosen.map(planned).collect::<Result<Vec<Planned>, Error>>()?;
-        let (reference, commit) = (reference.clone(), listing.commit.clone());
+        let files = chosen.into_iter().map(planned).collect::<Result<Vec<Planned>, Error>>()?;
+        let commit = listing.commit.clone();
+        let Remote { reference, sources, .. } = remote;
         Ok(Plan { reference, folder, commit, opened, files, sources })
-    }
-
-    /// The text of an index of shards: a small file, from here or from the hub.
-    fn index(
-        &self,
-        reference: &Reference,
-        folder: &Folder,
-        listing: &Listing,
-        sources: &[Source],
-        path: &str,
-    ) -> Result<String, Error> {
-        let file = listing.files.iter().find(|file| file.path == path).expect("a listed path");
-        let here = file.hash.as_ref().and_then(|hash| std::fs::read(folder.blob(hash)).ok());
-        let bytes = match here {
-            Some(bytes) => bytes,
-            None => {
-                self.remote_of(reference, listing.clone(), sources.to_vec())?.read_file(path)?
-            }
-        };
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Fetches what is missing. The model is found under its revision only when all is there.

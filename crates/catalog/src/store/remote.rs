@@ -1,8 +1,9 @@
 //! Parts of files, read where they are: a header without the weights.
 
+use super::folder::Folder;
 use super::http::{Ask, Client, Failure};
 use super::listing::{Listing, RemoteFile, Source, tried};
-use super::{Error, Reference, Store, Watch};
+use super::{Error, Event, Hash, Reference, Store, Watch, choice};
 use std::io::Read;
 use std::ops::Range;
 
@@ -10,27 +11,38 @@ use std::ops::Range;
 pub struct Remote<'a> {
     client: &'a Client,
     store: &'a Store,
-    reference: Reference,
-    listing: Listing,
-    sources: Vec<Source>,
+    pub(super) reference: Reference,
+    pub(super) listing: Listing,
+    pub(super) sources: Vec<Source>,
 }
 
 impl Store {
-    /// The repository of a reference, to be read from where it is.
+    /// The repository of a reference, to be read from where it is. `others` name the same model
+    /// elsewhere: they give its bytes too, and stand for it where the hub itself cannot be
+    /// reached.
     ///
     /// # Errors
-    /// Where it cannot be reached or had.
-    pub fn remote(&self, reference: &Reference, watch: Watch<'_>) -> Result<Remote<'_>, Error> {
-        let (listing, sources) = self.list(reference, watch)?;
-        self.remote_of(reference, listing, sources)
-    }
-
-    pub(super) fn remote_of(
+    /// Where nobody can be reached, or the model may not be had.
+    pub fn remote(
         &self,
         reference: &Reference,
-        listing: Listing,
-        sources: Vec<Source>,
+        others: &[Reference],
+        watch: Watch<'_>,
     ) -> Result<Remote<'_>, Error> {
+        let (mut listed, mut reference) = (self.list(reference, watch), reference);
+        for other in others {
+            let Err(error) = listed.as_ref() else { break };
+            if !error.is_network() {
+                break;
+            }
+            watch(Event::Note(&format!("{reference}: cannot be reached; asking for {other}")));
+            (listed, reference) = (self.list(other, watch), other);
+        }
+        let (listing, mut sources) = listed?;
+        let others = others.iter().filter(|other| *other != reference);
+        if !listing.is_private {
+            sources.extend(others.flat_map(|other| self.sources(other)));
+        }
         let client = self.client(reference)?;
         Ok(Remote { client, store: self, reference: reference.clone(), listing, sources })
     }
@@ -48,19 +60,22 @@ impl Remote<'_> {
         let mut index = |path: &str| {
             self.read_file(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         };
-        let choice = super::choice::choose(&self.reference, &paths, &mut index)?;
+        let choice = choice::choose(&self.reference, &paths, &mut index)?;
         let chosen = files.iter().filter(|file| choice.files.contains(&file.path)).collect();
         Ok((chosen, choice.opened))
     }
 
-    /// All of a small file, checked by its hash.
+    /// All of a small file, checked by its hash; from here, where it is here.
     ///
     /// # Errors
     /// As [`Remote::read`], and where the bytes have another hash.
     pub fn read_file(&self, path: &str) -> Result<Vec<u8>, Error> {
-        let size = self.file(path)?.size;
-        let bytes = self.read(path, 0..size)?;
-        let wanted = self.file(path)?.hash.as_ref();
+        let file = self.file(path)?;
+        let wanted = file.hash.as_ref();
+        if let Some(bytes) = wanted.and_then(|hash| self.here(path, hash)) {
+            return Ok(bytes);
+        }
+        let bytes = self.read(path, 0..file.size)?;
         let found = wanted.map(|wanted| wanted.of_bytes(&bytes));
         match (wanted, found) {
             (Some(wanted), Some(found)) if *wanted != found => Err(Error::Hash {
@@ -71,6 +86,15 @@ impl Remote<'_> {
             }),
             (Some(_) | None, Some(_) | None) => Ok(bytes),
         }
+    }
+
+    /// All of a file that is here, by us or by the hub's own library.
+    fn here(&self, path: &str, hash: &Hash) -> Option<Vec<u8>> {
+        let Remote { reference, listing, .. } = self;
+        let folder = Folder::new(self.store.settings(), reference.hub, &reference.repo);
+        let places = [folder.blob(hash), folder.snapshot(&listing.commit).join(path)];
+        let mut found = places.iter().filter_map(|place| std::fs::read(place).ok());
+        found.find(|bytes| hash.of_bytes(bytes) == *hash)
     }
 
     /// Bytes of a file; fewer where it ends before. They cannot be checked by the file's hash.

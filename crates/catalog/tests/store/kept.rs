@@ -121,3 +121,20 @@ fn nothing_is_taken_from_under_a_pull() {
         assert_whole(&pulling.join().unwrap().path);
     });
 }
+
+#[test]
+fn what_a_crash_left_on_its_way_to_its_place_is_nobodys() {
+    let hub = hub();
+    let place = Place::new(&[&hub]);
+    let snapshot = place.pull(&model()).unwrap().path;
+    let root = place.settings.hugging_face.join(folder_name());
+    // A name that was being written keeps no old commit.
+    let (branch, link) = (root.join("refs/.main.7.0.tmp"), snapshot.join(".config.json.7.1.tmp"));
+    fs::write(&branch, OLD).unwrap();
+    fs::create_dir(root.join("snapshots").join(OLD)).unwrap();
+    fs::copy(snapshot.join("config.json"), &link).unwrap();
+    assert_eq!(place.store().kept()[0].revisions, ["main", OLD]);
+    place.store().unused().carry_out().unwrap();
+    assert!(!branch.exists() && !link.exists() && !root.join("snapshots").join(OLD).exists());
+    assert_whole(&snapshot);
+}

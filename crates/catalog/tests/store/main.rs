@@ -6,7 +6,7 @@ mod mirrors;
 mod pulling;
 
 use baimo_catalog::store::{Error, Event, Manner, Pulled, Reference, Settings, Store, Token};
-use baimo_tests_hub::{Hub, noise};
+use baimo_tests_hub::{Hub, SHARDS, noise};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -25,25 +25,15 @@ fn hub() -> Hub {
 }
 
 fn fill(hub: &Hub) {
-    let (one, two) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
-    let index = format!(r#"{{"weight_map":{{"a":"{one}","b":"{two}"}}}}"#);
-    hub.put(REPO, "config.json", "{\"architectures\":[]}");
+    hub.put_model(REPO, SHARD_BYTES);
     hub.put(REPO, "README.md", "words");
     hub.put(REPO, "tokenizer.json", noise(9_000, 3));
-    hub.put(REPO, "model.safetensors.index.json", index);
-    hub.put(REPO, one, noise(SHARD_BYTES, 1));
-    hub.put(REPO, two, noise(SHARD_BYTES, 2));
     hub.put(REPO, "pytorch_model.bin", noise(SHARD_BYTES, 4));
 }
 
 /// The names of what is pulled of it.
-const PULLED: [&str; 5] = [
-    "config.json",
-    "model-00001-of-00002.safetensors",
-    "model-00002-of-00002.safetensors",
-    "model.safetensors.index.json",
-    "tokenizer.json",
-];
+const PULLED: [&str; 5] =
+    ["config.json", SHARDS[0], SHARDS[1], "model.safetensors.index.json", "tokenizer.json"];
 
 /// A cache of its own, and hubs that it asks.
 struct Place {

@@ -100,7 +100,7 @@ fn a_header_is_read_without_the_rest() {
     let hub = hub();
     let place = Place::new(&[&hub]);
     let store = place.store();
-    let remote = store.remote(&model().parse().unwrap(), &|_| ()).unwrap();
+    let remote = store.remote(&model().parse().unwrap(), &[], &|_| ()).unwrap();
     let bytes = remote.read(PULLED[1], 1000..1600).unwrap();
     assert_eq!(bytes, noise(SHARD_BYTES, 1)[1000..1600]);
     assert_eq!(hub.sent(), 600);
@@ -135,4 +135,42 @@ fn nobody_is_asked_offline() {
     let error = place.pull(&model()).unwrap_err().to_string();
     assert!(error.contains("HF_HUB_OFFLINE") && error.contains("baimo pull"), "{error}");
     assert!(hub.seen().is_empty());
+}
+
+#[test]
+fn the_head_of_a_gguf_file_is_laid_out_around_a_hole() {
+    use baimo_weights::{Checkpoint, Dtype, Format, TensorInfo, gguf};
+    let hub = hub();
+    let place = Place::new(&[&hub]);
+    let made = place.folder.path().join("made.gguf");
+    let tensor = |name: &str, count: usize| {
+        let dtype = Dtype::Weights(Format::F32);
+        TensorInfo { name: name.into(), dtype, shape: vec![count], range: 0..4 * count }
+    };
+    let (large, small) = (noise(24 << 20, 1), noise(256, 2));
+    let tensors = [
+        (tensor("blk.0.ffn_up.weight", 6 << 20), &large[..]),
+        (tensor("rope_freqs.weight", 64), &small[..]),
+    ];
+    let words = |count: usize| (0..count).map(|number| format!("word {number}")).collect();
+    // A vocabulary that is longer than what is read at first.
+    let pairs = [("words".to_owned(), gguf::Value::Array(gguf::Array::Strings(words(600_000))))];
+    gguf::write(&made, &pairs, &tensors).unwrap();
+    let bytes = std::fs::read(&made).unwrap();
+    hub.put("o/ggufs", "sub/m-Q8_0.gguf", bytes.clone());
+    let store = place.store();
+    let remote = store.remote(&"hf:o/ggufs:q8_0".parse().unwrap(), &[], &|_| ()).unwrap();
+    let outline = remote.outline(&place.folder.path().join("outline")).unwrap();
+    assert_eq!(outline.weight_bytes, bytes.len() as u64);
+    assert!(hub.sent() < 17 << 20, "{}", hub.sent());
+    let (laid, whole) =
+        (Checkpoint::open(&outline.path).unwrap(), Checkpoint::open(&made).unwrap());
+    assert_eq!(laid.metadata().unwrap().pairs(), whole.metadata().unwrap().pairs());
+    assert!(laid.tensors().eq(whole.tensors()));
+    assert_eq!(laid.stored("rope_freqs.weight").unwrap().data, small);
+    assert!(laid.stored("blk.0.ffn_up.weight").unwrap().data.iter().all(|byte| *byte == 0));
+    hub.put("o/ggufs", "sub/m-Q8_0.gguf", noise(9 << 20, 3));
+    let remote = store.remote(&"hf:o/ggufs".parse().unwrap(), &[], &|_| ()).unwrap();
+    let error = remote.outline(place.folder.path()).unwrap_err().to_string();
+    assert!(error.contains("m-Q8_0.gguf") && error.contains("GGUF"), "{error}");
 }

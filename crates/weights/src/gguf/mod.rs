@@ -51,7 +51,16 @@ pub struct Contents {
 /// If the file is no GGUF file of a known version, is malformed, or holds a tensor type that this
 /// build cannot compute with.
 pub fn read(bytes: &[u8], file: &Path) -> Result<Contents, Error> {
-    let mut reader = Reader::new(bytes, file);
+    read_head(bytes, bytes.len(), file)
+}
+
+/// The same from the beginning of a file of `file_bytes` bytes, which has to reach up to the bytes
+/// of the tensors.
+///
+/// # Errors
+/// As [`read`], also where `beginning` ends too early.
+pub fn read_head(beginning: &[u8], file_bytes: usize, file: &Path) -> Result<Contents, Error> {
+    let mut reader = Reader::new(beginning, file);
     check_magic_and_version(&mut reader)?;
     let tensor_count = reader.count("tensor count", ENTRY_BYTES_MIN, TENSORS_MAX)?;
     let pair_count = reader.count("metadata count", PAIR_BYTES_MIN, PAIRS_MAX)?;
@@ -70,7 +79,7 @@ pub fn read(bytes: &[u8], file: &Path) -> Result<Contents, Error> {
     let data_start = reader.position().next_multiple_of(alignment);
     let mut tensors = Vec::with_capacity(tensor_count);
     for entry in entries {
-        tensors.push(place(entry, data_start, alignment, bytes.len(), file)?);
+        tensors.push(place(entry, data_start, alignment, file_bytes, file)?);
     }
     check_overlaps(&tensors, file)?;
     Ok(Contents { metadata, tensors })
