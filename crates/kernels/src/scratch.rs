@@ -5,8 +5,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Buffers kept for later, at most.
-const KEPT: usize = 48;
+/// Buffers of one type that are kept for later, at most.
+pub const BUFFERS_KEPT: usize = 48;
 
 /// Where buffers of one type wait to be used again.
 #[derive(Clone)]
@@ -46,6 +46,15 @@ impl<T: Copy> Scratch<T> {
 }
 
 impl<T> Lent<T> {
+    /// Only the first `len` elements from now on.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn shorten(&mut self, len: usize) {
+        assert!(len <= self.len, "{len} of {} elements", self.len);
+        self.len = len;
+    }
+
     /// The elements, kept for good.
     pub fn into_vec(mut self) -> Vec<T> {
         let mut elements = std::mem::take(&mut self.elements);
@@ -103,7 +112,7 @@ impl<T> Drop for Lent<T> {
     fn drop(&mut self) {
         let Some(home) = &self.home else { return };
         let mut kept = home.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == KEPT {
+        if kept.len() == BUFFERS_KEPT {
             kept.remove(0);
         }
         kept.push(std::mem::take(&mut self.elements));
@@ -130,6 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn a_shortened_buffer_serves_as_many_as_it_was_lent_for() {
+        let scratch = Scratch::<f32>::default();
+        let mut lent = scratch.lend(100, 0.0);
+        let start = lent.as_ptr();
+        lent.shorten(60);
+        assert_eq!(lent.len(), 60);
+        drop(lent);
+        let again = scratch.lend(100, 0.0);
+        assert_eq!((again.len(), again.as_ptr()), (100, start));
+    }
+
+    #[test]
     fn what_is_kept_for_good_does_not_come_back() {
         let scratch = Scratch::<f32>::default();
         let mut lent = scratch.lend(4, 1.0);
@@ -137,8 +158,8 @@ mod tests {
         assert_eq!(lent.into_vec(), [1.0, 2.0, 1.0, 1.0]);
         assert!(scratch.0.lock().unwrap().is_empty());
         drop(Lent::from(vec![0.0f32; 4]));
-        let many: Vec<_> = (0..2 * KEPT).map(|_| scratch.lend(8, 0.0)).collect();
+        let many: Vec<_> = (0..2 * BUFFERS_KEPT).map(|_| scratch.lend(8, 0.0)).collect();
         drop(many);
-        assert_eq!(scratch.0.lock().unwrap().len(), KEPT);
+        assert_eq!(scratch.0.lock().unwrap().len(), BUFFERS_KEPT);
     }
 }

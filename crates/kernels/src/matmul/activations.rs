@@ -198,6 +198,21 @@ impl<'a> Activations<'a> {
         columns: usize,
         for_weights: impl IntoIterator<Item = &'m Matrix>,
     ) -> Activations<'a> {
+        Activations::with_room(kernels, floats, floats.len() / columns.max(1), columns, for_weights)
+    }
+
+    /// [`Activations::new`] with room for `rows_max` rows, so that others, of more rows up to that,
+    /// can use its memory again.
+    ///
+    /// # Panics
+    /// As there, and if there are more rows.
+    pub fn with_room<'m>(
+        kernels: &Kernels,
+        floats: &'a [f32],
+        rows_max: usize,
+        columns: usize,
+        for_weights: impl IntoIterator<Item = &'m Matrix>,
+    ) -> Activations<'a> {
         assert!(columns > 0 && floats.len().is_multiple_of(columns), "activation rows come whole");
         let (mut int8, mut int8_groups, mut int16) = (false, false, false);
         for weights in for_weights {
@@ -210,16 +225,20 @@ impl<'a> Activations<'a> {
             }
         }
         let rows = floats.len() / columns;
+        let (most, len) = (rows_max * columns, floats.len());
         let int8 = int8.then(|| {
-            let blocks = kernels.int8.lend(floats.len() / BLOCK, Int8Block::ZERO);
+            let mut blocks = kernels.int8.lend(most / BLOCK, Int8Block::ZERO);
+            blocks.shorten(len / BLOCK);
             quantize_rows(kernels, floats, rows, blocks, to_int8)
         });
         let int8_groups = int8_groups.then(|| {
-            let groups = kernels.int8_groups.lend(floats.len() / GROUP, Int8Group::ZERO);
+            let mut groups = kernels.int8_groups.lend(most / GROUP, Int8Group::ZERO);
+            groups.shorten(len / GROUP);
             quantize_rows(kernels, floats, rows, groups, to_int8_groups)
         });
         let int16 = int16.then(|| {
-            let blocks = kernels.int16.lend(floats.len() / BLOCK, Int16Block::ZERO);
+            let mut blocks = kernels.int16.lend(most / BLOCK, Int16Block::ZERO);
+            blocks.shorten(len / BLOCK);
             quantize_rows(kernels, floats, rows, blocks, to_int16)
         });
         Activations { floats, rows, columns, int8, int8_groups, int16 }

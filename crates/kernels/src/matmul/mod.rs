@@ -34,7 +34,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::activation::Activation;
-use crate::{Isa, Kernels};
+use crate::{Format, Isa, Kernels};
 use layout::{FLOAT_ROWS, QUANTIZED_ROWS, tile_rows};
 use split::Split;
 
@@ -152,7 +152,8 @@ impl<'a> Job<'a> {
     ) {
         let (isa, weights, input) = (kernels.isa, self.weights, self.input);
         let out = first..first + rows.len();
-        let gates = self.gate.map(|_| kernels.floats(TILES_AT_ONCE * rows.len() * LANES));
+        // As many as ever, so that they wait in one place whatever the number of rows.
+        let gates = self.gate.map(|_| kernels.floats(TILES_AT_ONCE * ROWS_AT_ONCE * LANES));
         let gates = RefCell::new(gates.unwrap_or_default());
         for first in range.clone().step_by(TILES_AT_ONCE) {
             let group = first..range.end.min(first + TILES_AT_ONCE);
@@ -181,6 +182,11 @@ impl<'a> Job<'a> {
 /// Tiles whose outputs are asked for at once, and whose gates are kept until what they gate is
 /// there: a multiple of what any kernel takes together.
 const TILES_AT_ONCE: usize = 12;
+
+/// Numbers that a thread keeps while it computes a product with a gate of that format.
+pub fn gate_numbers(format: Format) -> usize {
+    TILES_AT_ONCE * ROWS_AT_ONCE * tile_rows(format)
+}
 
 fn quantized(
     isa: Isa,

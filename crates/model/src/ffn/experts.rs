@@ -102,7 +102,7 @@ impl Experts {
             let (weights, gate) = (&dense.up.weight, Some(gate));
             list.push(Product { weights, gate, input: &input, input_rows: None, output });
         }
-        let mut inner = kernels.floats(plan.places() * width);
+        let mut inner = places(kernels, plan, width);
         if let Some(gate) = self.gating.gate(gate, up) {
             let gate = |expert: usize| Some(Gate { weights: &self.gate[expert], ..gate });
             let groups = plan.groups(width, &mut inner);
@@ -117,7 +117,7 @@ impl Experts {
             drop(list);
             return (inner, shared);
         }
-        let mut gates = kernels.floats(plan.places() * width);
+        let mut gates = places(kernels, plan, width);
         for (maps, output) in [(&self.gate, &mut gates), (&self.up, &mut inner)] {
             list.extend(plan.groups(width, output).map(|(group, output)| Product {
                 weights: &maps[group.expert],
@@ -142,13 +142,14 @@ impl Experts {
         common: Option<&[f32]>,
     ) -> (Floats, Option<Floats>) {
         let (width, hidden) = (self.down[0].columns(), self.down[0].rows());
-        let input = Activations::new(kernels, inner, width, [&self.down[0]]);
+        let room = plan.places_max();
+        let input = Activations::with_room(kernels, inner, room, width, [&self.down[0]]);
         let dense = self.beside().map(|(dense, _)| &dense.down.weight);
         let given = dense.zip(common).map(|(weights, common)| {
             (weights, Activations::new(kernels, common, weights.columns(), [weights]))
         });
         let mut shared = given.as_ref().map(|(_, input)| kernels.floats(input.rows() * hidden));
-        let mut outputs = kernels.floats(plan.places() * hidden);
+        let mut outputs = places(kernels, plan, hidden);
         let mut list = Vec::with_capacity(self.down.len() + 1);
         if let (Some((weights, input)), Some(output)) = (&given, &mut shared) {
             list.push(Product { weights, gate: None, input, input_rows: None, output });
@@ -164,6 +165,13 @@ impl Experts {
         drop(list);
         (outputs, shared)
     }
+}
+
+/// `[places, width]` numbers, in memory for as many places as there could be.
+fn places(kernels: &Kernels, plan: &Plan, width: usize) -> Floats {
+    let mut floats = kernels.floats(plan.places_max() * width);
+    floats.shorten(plan.places() * width);
+    floats
 }
 
 /// Columns that are summed at once, in registers.

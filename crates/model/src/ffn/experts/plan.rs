@@ -106,6 +106,12 @@ impl Plan {
         self.runs.iter().map(|(expert, _)| *expert)
     }
 
+    /// [`Plan::places`] if no choice gives the token back: what is lent for so many serves any
+    /// batch of as many rows.
+    pub fn places_max(&self) -> usize {
+        self.choices.len().max(self.places())
+    }
+
     /// How many times a token meets an expert.
     pub fn places(&self) -> usize {
         self.places.len()
