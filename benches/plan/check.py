@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
-"""Plans against what is found, for models of random weights in many architectures.
+"""Plans against what is found, for models of many architectures.
 
-    check.py BAIMO MAKER FOLDER make NAME...     writes the models and packs their weights
+    check.py BAIMO MAKER FOLDER make NAME...     writes models and packs their weights
     check.py BAIMO MAKER FOLDER run NAME...      runs them, results to FOLDER/NAME.jsonl
-    check.py BAIMO MAKER FOLDER replan NAME...   plans again beside what was found before: after
-                                                 a new probe, or of models of which only config.json
-                                                 is left
     check.py BAIMO MAKER FOLDER delete NAME...   removes models and packed weights
     check.py BAIMO MAKER FOLDER table TITLE      prints all results as Markdown
 
-BAIMO is the command, measured before with `baimo plan --probe`; MAKER the example `random_model` of
-baimo-tests; NAMEs are those of shapes.json, or paths of models that are there already. No other
-work should run beside `run`.
+BAIMO is the command; MAKER the example `random_model` of baimo-tests; NAMEs are those of
+shapes.json, which models of random weights are made of, or paths of models that are there already.
+`run` measures the machine before and after each model's runs: no other work should run beside it.
 """
 import json
 import os
@@ -22,24 +19,24 @@ import sys
 
 SHAPES = pathlib.Path(__file__).with_name("shapes.json")
 KINDS = ["q8_0", "q4_k"]
-# What the program takes without a model, which is not in what was found.
-PROGRAM = 4 << 20
 
 
 def place(folder, name):
     return pathlib.Path(name) if os.sep in name else folder / name
 
 
+def label(name):
+    """One for each path: two models of other folders may have the same file name."""
+    return name.strip(os.sep).replace(os.sep, "-")
+
+
 def cache(folder, name):
-    return folder / "cache" / pathlib.Path(name).stem
+    return folder / "cache" / label(name)
 
 
 def environment(folder, name):
     kept = cache(folder, name)
     kept.mkdir(parents=True, exist_ok=True)
-    measured = folder / "baimo-machine.json"
-    if measured.exists():
-        shutil.copy(measured, kept)
     return os.environ | {"BAIMO_CACHE": str(kept)}
 
 
@@ -55,41 +52,15 @@ def run(baimo, _maker, folder, name):
     lines = []
     for kind in KINDS:
         # A process each: what one run frees, the next would take for its own.
-        command = [baimo, "plan", place(folder, name), "--check", "--json", "--weights", kind]
+        command = [baimo, "plan", place(folder, name), "--check", "--weights", kind]
         found = subprocess.run(
             command, env=environment(folder, name), stdout=subprocess.PIPE, text=True, check=True
         )
         report = json.loads(found.stdout)
-        print(name, kind, *(cell(entry) for entry in entries(report)), flush=True)
+        cells = [cell(entry) for entry in entries(report)]
+        print(name, kind, *cells, "tried", report["attempts"], flush=True)
         lines.append(found.stdout)
-    stem = pathlib.Path(name).stem
-    (folder / f"{stem}.jsonl").write_text("".join(lines))
-
-
-def replan(baimo, _maker, folder, name):
-    file = folder / f"{pathlib.Path(name).stem}.jsonl"
-    reports = [json.loads(line) for line in file.read_text().splitlines()]
-    for report in reports:
-        context = str(report["memory"][0]["context"])
-        command = [baimo, "plan", place(folder, name), "--weights", report["weights"], "--json"]
-        planned = json.loads(subprocess.run(
-            [*command, "--context", context], env=environment(folder, name),
-            stdout=subprocess.PIPE, check=True,
-        ).stdout)
-        for entry in report["speed"]:
-            points = {point["context"]: point for point in planned["speed"]["points"]}
-            renew(entry, points[entry["context"]][f"{entry['what']}_tokens_per_second"])
-        memory = planned["memory"]
-        own, mapped = memory["own"] - PROGRAM, memory["weights_mapped"]
-        for entry, value in zip(report["memory"], (own + mapped, own, mapped)):
-            renew(entry, value)
-        print(name, report["weights"], *(cell(entry) for entry in entries(report)), flush=True)
-    file.write_text("".join(json.dumps(report) + "\n" for report in reports))
-
-
-def renew(entry, planned):
-    entry["planned"] = planned
-    entry["off"] = 100 * (planned / entry["found"] - 1) if entry["found"] else 0.0
+    (folder / f"{label(name)}.jsonl").write_text("".join(lines))
 
 
 def delete(_baimo, _maker, folder, name):
@@ -113,16 +84,18 @@ def table(folder, title):
     shapes = json.loads(SHAPES.read_text())
     print(f"{title}\n")
     print("| model | weights | memory, MB | prompt, nothing cached | answer, nothing cached "
-          "| prompt, 8192 cached | answer, 8192 cached |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+          "| prompt, 8192 cached | answer, 8192 cached | tried |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     within = [0, 0, 0]
     for file in sorted(folder.glob("*.jsonl")):
-        what = shapes.get(file.stem, {}).get("what", "as in `benches/peers`")
         for line in file.read_text().splitlines():
             report = json.loads(line)
+            what = shapes.get(file.stem, {}).get("what", report["architecture"])
+            name = file.stem.split("-", 2)[-1]
             cells = " | ".join(cell(entry) for entry in entries(report))
             count = report["parameters"] / 1e6
-            print(f"| {file.stem} ({what}, {count:.0f} M) | {report['weights']} | {cells} |")
+            print(f"| {name} ({what}, {count:.0f} M) | {report['weights']} | {cells} "
+                  f"| {report['attempts']} |")
             within[0] += 1
             within[1] += abs(report["memory"][0]["off"]) <= 3
             within[2] += sum(abs(entry["off"]) <= 20 for entry in report["speed"])
@@ -138,7 +111,7 @@ def main():
     if stage == "table":
         return table(folder, names[0])
     for name in names:
-        {"make": make, "run": run, "replan": replan, "delete": delete}[stage](baimo, maker, folder, name)
+        {"make": make, "run": run, "delete": delete}[stage](baimo, maker, folder, name)
 
 
 main()

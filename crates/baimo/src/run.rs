@@ -20,7 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub const SPAN: usize = 512;
 
 /// Bytes of copies of a state of fixed size, for the turns of a chat.
-const SNAPSHOT_BYTES: usize = 256 << 20;
+pub const SNAPSHOT_BYTES: usize = 256 << 20;
 
 /// Answers the prompt, or chats where there is none and a terminal.
 pub fn run(arguments: &Run) -> Result<()> {

@@ -29,6 +29,7 @@ pub use pages::Pages;
 pub use request::{Event, EventKind, FinishReason, Refused, Request, RequestId, Usage};
 pub use sampler::{Logprobs, Sampling};
 pub use scheduler::Scheduler;
+pub use sequence::{SNAPSHOT_EVERY, SNAPSHOTS_BESIDE};
 pub use snapshots::Snapshots;
 pub use spill::Spill;
 pub use stats::Stats;

@@ -9,9 +9,12 @@ use crate::step::{Limits, Snapshot, Work};
 use baimo_model::{LOOKBACK, Opening, PAGE_POSITIONS};
 
 /// Slots of long prompts are copied every so many positions.
-const SNAPSHOT_EVERY: usize = 1024;
+pub const SNAPSHOT_EVERY: usize = 1024;
 /// Of the positions that a request marks, the first and so many of the last count.
 const LAST_MARKS: usize = 3;
+/// Copies of a slot that a sequence leaves at most beside those: at marks, at the end of its prompt
+/// and at its own.
+pub const SNAPSHOTS_BESIDE: usize = 1 + LAST_MARKS + 2;
 
 /// A request on its way.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ pub use format::Format;
 pub use heads::HeadLayout;
 pub use isa::Isa;
 pub use memory::{SharedBytes, StableBytes};
-pub use scratch::{Floats, Lent};
+pub use scratch::{BUFFERS_KEPT, Floats, Lent};
 pub use slots::{SlotSpan, SlotStore};
 pub use threads::Pool;
 

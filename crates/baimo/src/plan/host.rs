@@ -2,6 +2,7 @@
 
 use crate::cache;
 use anyhow::{Context, Result, bail};
+use baimo_catalog::plan::probe::Scope;
 use baimo_catalog::plan::{Chip, Host, Machine, probe};
 use std::path::{Path, PathBuf};
 
@@ -48,9 +49,7 @@ fn read(path: &Path) -> Result<Host> {
 /// # Errors
 /// Where they cannot be written.
 pub fn probe(threads: usize) -> Result<()> {
-    let date = chrono::Local::now().format("%Y-%m-%d").to_string();
-    let told = &mut |what: &str| eprintln!("measuring: {what}");
-    let machine = probe::probe(threads, processor(), date, told);
+    let machine = measured(&Scope::all(threads), &mut |what| eprintln!("measuring: {what}"));
     let place = place();
     let text = serde_json::to_string_pretty(&machine)?;
     std::fs::write(&place, text).with_context(|| place.display().to_string())?;
@@ -58,6 +57,12 @@ pub fn probe(threads: usize) -> Result<()> {
     println!("{}, {}, {} threads", machine.name, machine.instructions, machine.threads);
     println!("{read:.1} GB/s read; the figures are in {}", place.display());
     Ok(())
+}
+
+/// What a measurement of this machine gives; `told` hears what comes next.
+pub fn measured(scope: &Scope, told: &mut dyn FnMut(&str)) -> Machine {
+    let date = chrono::Local::now().format("%Y-%m-%d").to_string();
+    probe::probe(scope, processor(), date, told)
 }
 
 /// What the system calls the processor.

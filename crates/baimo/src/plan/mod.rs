@@ -5,12 +5,13 @@ mod host;
 
 use crate::args::Plan;
 use crate::fetching;
-use crate::run::SPAN;
+use crate::run::{SNAPSHOT_BYTES, SPAN};
 use crate::session::{self, KEPT_BYTES_MIN};
 use crate::show::human;
 use crate::source::{self, Source};
 use anyhow::{Context, Result};
-use baimo_catalog::plan::{Fit, Forecast, Memory, Packing, Question, Said, Stored, plot};
+use baimo_catalog::plan::{Copies, Fit, Forecast, Memory, Packing, Question, Said, Stored, plot};
+use baimo_engine::{SNAPSHOT_EVERY, SNAPSHOTS_BESIDE};
 use baimo_weights::Target;
 use serde_json::json;
 use std::io::Write;
@@ -31,10 +32,10 @@ pub fn run(arguments: &Plan) -> Result<()> {
         fetching::ensure(&model, false)?;
     }
     let source = Source::describe(&model)?;
-    let host = host::find(&arguments.machine)?;
     if arguments.check {
-        return check::run(arguments, &source, host);
+        return check::run(arguments, &source);
     }
+    let host = host::find(&arguments.machine)?;
     let target = source.target(arguments.weights);
     let packing = Packing { stored: stored(&source)?, target };
     let question = question(arguments, &source, &packing);
@@ -97,7 +98,11 @@ fn question<'a>(arguments: &Plan, source: &'a Source, packing: &'a Packing) -> Q
         threads: session::threads(arguments.threads),
         chunk: SPAN,
         mapped: true,
-        snapshots: 0,
+        copies: Some(Copies {
+            every: SNAPSHOT_EVERY,
+            beside: SNAPSHOTS_BESIDE,
+            bytes_max: SNAPSHOT_BYTES,
+        }),
     };
     let on_disk = source.weight_bytes();
     let bytes = on_disk.unwrap_or_else(|| Memory::of(&question).weights_mapped);
@@ -138,6 +143,9 @@ fn table(out: &mut impl Write, memory: &Memory) -> Result<()> {
             notes.push(format!("{} a user", human(state.bytes_per_sequence, 1024, "B")));
         }
         line(&name, state.bytes, &notes.join(", "))?;
+    }
+    if memory.snapshots > 0 {
+        line("copies of states", memory.snapshots, "at most, of what sequences began with")?;
     }
     line("activations", memory.activations, "at their peak")?;
     line("program", memory.program, "without a tokenizer")?;

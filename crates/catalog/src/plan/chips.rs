@@ -100,6 +100,11 @@ fn amounts(operation: &Operation, shape: &Shape) -> (f64, f64) {
             let read = keys * shape.sequences as f64 * shape.element.bytes() as f64;
             (read, 2.0 * rows * keys * *heads as f64)
         }
+        Operation::BlockChoice { heads, kv_heads, dim, keys } => {
+            let numbers = (keys * dim) as f64;
+            let read = numbers * (kv_heads * shape.sequences * size_of::<f32>()) as f64;
+            (read, 2.0 * rows * numbers * *heads as f64)
+        }
         Operation::Recurrence { heads, k_dim, v_dim, .. } => {
             let numbers = (heads * k_dim * v_dim) as f64;
             (8.0 * numbers * shape.sequences as f64, 6.0 * numbers * rows)

@@ -81,7 +81,8 @@ fn experts(pass: &Pass, shape: &Experts) -> Lent {
     let places = (rows * shape.active) as f64 * of_experts;
     let met = met(shape.count, shape.active as f64 * of_experts, rows);
     let product = |matrices| Product { matrices, met, height: places / met, gated: false };
-    let slots = places.ceil() as usize;
+    // What stands between is lent for as many places as there could be.
+    let slots = rows * shape.active;
     let beside = shared.as_ref().filter(|maps| maps.joined && !maps.down.biased);
     let formats = [gate.format, up.format].into_iter();
     let formats = formats.chain(beside.map(|maps| maps.up.matrices.format));

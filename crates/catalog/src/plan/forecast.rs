@@ -4,8 +4,9 @@ use super::chips::{COMPUTING, Chip, READING};
 use super::machine::Machine;
 use super::memory::{Memory, Question};
 use super::scratch::Scratch;
-use super::tape::{Shape, Tape};
+use super::tape::{Part, Shape, Tape};
 use super::walk::walk;
+use baimo_kernels::Format;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -111,6 +112,18 @@ impl Host {
 /// What a pass of that shape does.
 pub fn tape(question: &Question, shape: &Shape) -> Tape {
     walk(question.blueprint, question.packing, *shape, &Scratch::default())
+}
+
+/// The formats that the model's weights are computed in.
+pub fn formats(question: &Question) -> Vec<Format> {
+    let mut formats = Vec::new();
+    for weight in tape(question, &question.shape(1, 1, 0)).weights {
+        let format = weight.matrices.format;
+        if weight.part != Part::Vectors && !formats.contains(&format) {
+            formats.push(format);
+        }
+    }
+    formats
 }
 
 /// Zero, some powers of two, and the last.

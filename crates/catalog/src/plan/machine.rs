@@ -20,10 +20,12 @@ pub struct Machine {
     pub read: Vec<Cost>,
     /// Seconds that a parallel region takes beside its work.
     pub region_seconds: f64,
-    /// For each weight format by its name, what products cost of weights that are in cache.
+    /// For each weight format by its name, what products cost of weights that are in cache, without
+    /// their region.
     pub products: BTreeMap<String, Vec<Cost>>,
-    /// Seconds for each weight that comes from memory for one row.
-    pub streamed: BTreeMap<String, f64>,
+    /// The same of one row, by the bytes of weights that are read one after the other, again and
+    /// again: the last come from memory. A byte of the other formats takes as long as one of q8_0.
+    pub streamed: BTreeMap<String, Vec<Cost>>,
     /// Softmax attention.
     pub attention: Attention,
     /// Recurrences.
@@ -44,24 +46,35 @@ pub struct Cost {
 /// What attention costs, on all threads together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attention {
-    /// For each cached number that few rows meet, in half precision.
-    pub few_f16: Vec<Cost>,
-    /// Likewise in single precision.
-    pub few_f32: Vec<Cost>,
-    /// Likewise in 8 bits.
-    pub few_q8: Vec<Cost>,
+    /// Seconds of a call for one row, beside those for what is cached.
+    pub call: f64,
+    /// For each cached number that few rows meet, by how it is stored.
+    pub few: BTreeMap<String, Sourced>,
     /// For each pair of a row and a position, where rows are many.
     pub pair: f64,
     /// For each pair and each number of its key and value.
     pub pair_number: f64,
     /// For each cached number that many rows of a latent layer meet.
-    pub latent: Vec<Cost>,
+    pub latent: Sourced,
     /// For each cached number that the 16 rows of one token meet where they chose its position.
     pub chosen_number: f64,
     /// For each position of which a row asks the score.
     pub asked: f64,
     /// For each number of a key of which a row's head asks the score.
     pub asked_number: f64,
+    /// For each pooled key of which a row's head asks the score, to choose blocks.
+    pub pooled: f64,
+    /// For each number of such a key.
+    pub pooled_number: f64,
+}
+
+/// What cached numbers cost by where they come from, by the rows that meet them together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sourced {
+    /// From the last cache.
+    pub cached: Vec<Cost>,
+    /// From memory.
+    pub memory: Vec<Cost>,
 }
 
 /// What recurrences cost for each number of a state and each row, on all threads together.
@@ -78,8 +91,10 @@ pub struct Recurrence {
 /// Seconds for one of many of the same.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
-    /// In an answer, a row at a time.
+    /// In an answer, a row at a time, with states in the last cache.
     pub one: f64,
+    /// The same with states in memory.
+    pub one_memory: f64,
     /// In a prompt.
     pub many: f64,
 }
@@ -93,6 +108,18 @@ pub struct Numbers {
     pub few: f64,
     /// Seconds for each of many, which all threads share.
     pub many: f64,
+}
+
+impl Sourced {
+    /// For so many rows, where this share comes from memory.
+    pub(super) fn at(&self, rows: f64, beyond: f64) -> f64 {
+        between(at(&self.cached, rows), at(&self.memory, rows), beyond)
+    }
+}
+
+/// What costs `cached` and, from memory, no less, where this share comes from memory.
+pub(super) fn between(cached: f64, memory: f64, beyond: f64) -> f64 {
+    cached + (memory - cached).max(0.0) * beyond
 }
 
 /// The value of a curve at so many rows: between its points along powers, beyond the last in

@@ -7,6 +7,7 @@ use super::walk::walk;
 use baimo_blueprint::{Blueprint, State};
 use baimo_kernels::attention::{KvElement, PAGE};
 use baimo_model::Caches;
+use baimo_weights::store::ALIGNMENT;
 use serde::Serialize;
 
 /// What is asked.
@@ -28,9 +29,19 @@ pub struct Question<'a> {
     pub chunk: usize,
     /// Whether packed weights lie in a file that is mapped.
     pub mapped: bool,
-    /// Bytes that copies of states of fixed size may take, for what begins like an earlier
-    /// sequence.
-    pub snapshots: usize,
+    /// Copies of states of fixed size, where somebody keeps them.
+    pub copies: Option<Copies>,
+}
+
+/// Which copies of states of fixed size are kept, for what begins like an earlier sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// Positions from one to the next.
+    pub every: usize,
+    /// How many of each sequence beside those, at most.
+    pub beside: usize,
+    /// Bytes that all of them may take.
+    pub bytes_max: usize,
 }
 
 /// Memory of a model that runs, in bytes.
@@ -87,9 +98,6 @@ pub struct StateKind {
     pub bytes: usize,
 }
 
-/// Packed matrices begin on pages of the file.
-const ALIGNMENT: usize = 4096;
-
 /// What the table of a packed file and this process keep of each matrix beside its numbers: a name
 /// or two and where they are.
 const MATRIX_BYTES: usize = 320;
@@ -119,7 +127,10 @@ impl Memory {
         let caches = pages.saturating_mul(Caches::bytes_per_page(blueprint, question.element));
         let caches = caches.saturating_add(users * slot);
         let activations = scratch.peak() + tape.workspace * threads * size_of::<f32>();
-        let snapshots = question.snapshots.min(slot * users * context.div_ceil(1024));
+        let snapshots = question.copies.map_or(0, |copies| {
+            let each = context / copies.every + copies.beside;
+            copies.bytes_max.min(slot.saturating_mul(users * each))
+        });
         let program = Memory::PROGRAM + matrices * MATRIX_BYTES;
         let weights_own = own + if question.mapped { 0 } else { packed };
         let weights_mapped = if question.mapped { packed } else { 0 };

@@ -6,7 +6,7 @@ use super::tape::{Attended, Matrices, Operation, Part, Product, Work};
 use baimo_blueprint::{
     Blocks, Choice, Indexer, Latent, Linear, Mixer, Query, RelativeBias, Reuse, Softmax, Tensor,
 };
-use baimo_kernels::attention::{KvLayout, PAGE};
+use baimo_kernels::attention::{KvLayout, PAGE, kept_by_thread, rows_together};
 use baimo_weights::Role;
 
 /// The mixer's output.
@@ -85,7 +85,8 @@ fn chosen_of_blocks(pass: &Pass, blocks: &Blocks, shape: &Softmax) -> Option<usi
         return None;
     }
     let keys = reached / blocks.stride;
-    pass.does(Operation::Choice { heads: shape.heads, dim: shape.qk_dim, keys });
+    let Softmax { heads, kv_heads, qk_dim: dim, .. } = *shape;
+    pass.does(Operation::BlockChoice { heads, kv_heads, dim, keys });
     Some(blocks.active * blocks.positions)
 }
 
@@ -229,19 +230,12 @@ pub(super) fn by_head(pass: &Pass, map: &Linear, heads: usize) -> Map {
     pass.map(map, role)
 }
 
-/// Numbers that a task of attention sums at once, as `kernels::attention::plan` has it.
-const ROW_NUMBERS_MAX: usize = 32 * 1024;
-
 /// Attention, and what threads keep for it.
 fn attend(pass: &Pass, attended: Attended) {
     let Attended { layout, heads, .. } = attended;
     let group = heads / layout.kv_heads.max(1);
-    let rows_max = (ROW_NUMBERS_MAX / layout.v_dim.max(1)).clamp(16, 128);
-    let rows = (group * pass.rows()).min(rows_max.max(group.min(rows_max)));
-    let width = layout.v_dim.next_multiple_of(16);
-    let page = PAGE * (layout.k_dim + layout.v_dim);
-    let each = rows * (layout.k_dim + 2 * width) + 2 * PAGE * 16 + page;
-    pass.keep_for_threads(each);
+    let rows = (group * pass.rows()).min(rows_together(layout.v_dim));
+    pass.keep_for_threads(kept_by_thread(&layout, rows, attended.chosen.is_some()));
     pass.does(Operation::Attention(attended));
 }
 

@@ -25,8 +25,8 @@ mod walk;
 
 pub use advice::Fit;
 pub use chips::Chip;
-pub use forecast::{Forecast, Host, Point};
+pub use forecast::{Forecast, Host, Point, formats};
 pub use machine::Machine;
-pub use memory::{Memory, PartBytes, Question, StateKind};
+pub use memory::{Copies, Memory, PartBytes, Question, StateKind};
 pub use packing::{Packing, Said, Stored};
 pub use tape::{Part, Shape, Tape};

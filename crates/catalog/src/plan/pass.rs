@@ -6,7 +6,7 @@ use super::tape::{Matrices, Operation, Part, Product, Shape, Tape, Weight, Work}
 use baimo_blueprint::{Linear, Norm, NormKind, Tensor};
 use baimo_kernels::Format;
 use baimo_kernels::attention::KvLayout;
-use baimo_kernels::matmul::{InputKind, input_kind, packed_bytes};
+use baimo_kernels::matmul::{InputKind, gate_numbers, input_kind, packed_bytes};
 use baimo_weights::Role;
 use std::cell::{Cell, RefCell};
 
@@ -127,15 +127,10 @@ impl Pass<'_> {
 
     /// Products in one region.
     pub fn products(&self, list: Vec<Product>) {
-        // Gates are kept for some tiles until what they gate is there.
-        let gates = list.iter().filter(|product| product.gated).map(|product| {
-            let height = (product.height.ceil() as usize).min(ROWS_AT_ONCE);
-            let lanes = if product.matrices.format.is_quantized() { 8 } else { 16 };
-            TILES_AT_ONCE * height * lanes
-        });
-        let gates = gates.max().unwrap_or(0);
-        let each = if gates > 0 { self.shape.threads } else { 0 };
-        let _kept: Vec<Lent> = (0..each).map(|_| self.floats(gates)).collect();
+        let gated = list.iter().filter(|product| product.gated);
+        let gates = gated.map(|product| gate_numbers(product.matrices.format)).max();
+        let each = gates.map_or(0, |_| self.shape.threads);
+        let _kept: Vec<Lent> = (0..each).map(|_| self.floats(gates.unwrap_or(0))).collect();
         self.does(Operation::Products(list));
     }
 
@@ -183,7 +178,3 @@ impl Pass<'_> {
         self.works(Work::HeadNorm, numbers);
     }
 }
-
-/// As `kernels::matmul` has them.
-const ROWS_AT_ONCE: usize = 128;
-const TILES_AT_ONCE: usize = 12;

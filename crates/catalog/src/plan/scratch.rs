@@ -4,12 +4,10 @@
 //! As `kernels::scratch` has it: a buffer goes back where it came from, is taken again by the best
 //! fit up to twice as large, and only so many are kept.
 
+use baimo_kernels::BUFFERS_KEPT;
 use baimo_kernels::matmul::InputKind;
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// Buffers of one pool that are kept for later, at most.
-const KEPT: usize = 48;
 
 /// What a buffer's elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +103,7 @@ impl Drop for Lent {
         };
         let waiting = &mut pools.waiting[self.element as usize];
         waiting.push(whole);
-        if waiting.len() > KEPT {
+        if waiting.len() > BUFFERS_KEPT {
             let gone = waiting.remove(0);
             pools.bytes -= gone * self.element.bytes();
         }
@@ -134,9 +132,9 @@ mod tests {
     #[test]
     fn only_so_many_buffers_wait() {
         let scratch = Scratch::default();
-        let many: Vec<_> = (0..2 * KEPT).map(|_| scratch.lend(Element::Float, 8)).collect();
+        let many: Vec<_> = (0..2 * BUFFERS_KEPT).map(|_| scratch.lend(Element::Float, 8)).collect();
         drop(many);
-        assert_eq!(scratch.0.borrow().bytes, KEPT * 32);
-        assert_eq!(scratch.peak(), 2 * KEPT * 32);
+        assert_eq!(scratch.0.borrow().bytes, BUFFERS_KEPT * 32);
+        assert_eq!(scratch.peak(), 2 * BUFFERS_KEPT * 32);
     }
 }

@@ -147,6 +147,17 @@ pub enum Operation {
         /// Keys that a row meets.
         keys: usize,
     },
+    /// Scores of all pooled keys by which each row chooses blocks, for each key head.
+    BlockChoice {
+        /// Query heads.
+        heads: usize,
+        /// Key heads.
+        kv_heads: usize,
+        /// Width of a key.
+        dim: usize,
+        /// Pooled keys that a row meets.
+        keys: usize,
+    },
     /// A recurrence.
     Recurrence {
         /// Value heads.
@@ -229,7 +240,7 @@ impl Operation {
                 format!("products, {format}")
             }
             Operation::Attention(_) => "attention".to_owned(),
-            Operation::Choice { .. } => "choice".to_owned(),
+            Operation::Choice { .. } | Operation::BlockChoice { .. } => "choice".to_owned(),
             Operation::Recurrence { .. } => "recurrence".to_owned(),
             Operation::Numbers(work, _) => format!("{work:?}").to_lowercase(),
         }

@@ -11,7 +11,7 @@ use super::task::Job;
 use crate::lanes::{Lanes, Operation, WIDE, exp};
 
 /// Positions that are summed by themselves, from one of its multiples on.
-pub(super) const RANGE: usize = 8 * PAGE;
+pub const RANGE: usize = 8 * PAGE;
 
 /// What rows have summed.
 #[derive(Default)]

@@ -27,8 +27,11 @@ mod values;
 pub use bias::{Bias, Segments};
 pub use blocks::{BlockChooser, choose_blocks};
 pub use choice::{Choice, Chooser, choose};
+pub use merge::RANGE;
+pub use plan::rows_together;
 pub use pool::{PooledLayout, PooledStore};
 pub use store::{KvElement, KvLayout, KvStore, PAGE};
+pub use task::{FEW_ROWS, GROUP_ROWS, kept_by_thread};
 
 use crate::Kernels;
 use crate::lanes::on_wide;

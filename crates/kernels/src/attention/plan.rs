@@ -38,6 +38,12 @@ pub(super) struct Plan {
 /// Sums of a task's rows together: 128 KiB, beside the page they are added from.
 const ROW_NUMBERS_MAX: usize = 32 * 1024;
 
+/// Rows, each a token's query head, that go through a page together at most, where values have so
+/// many numbers.
+pub fn rows_together(v_dim: usize) -> usize {
+    (ROW_NUMBERS_MAX / v_dim.max(1)).clamp(16, 128)
+}
+
 /// Tasks for each thread that are enough for all to end at about the same time.
 const TASKS_EACH: usize = 4;
 
@@ -51,7 +57,7 @@ pub(super) fn share_out(
     threads: usize,
 ) -> Plan {
     let group = how.heads / layout.kv_heads;
-    let rows_max = (ROW_NUMBERS_MAX / layout.v_dim).clamp(16, 128);
+    let rows_max = rows_together(layout.v_dim);
     let heads_max = group.min(rows_max);
     // Rows that choose positions of their own share no page.
     let tokens_max = if how.choice.is_some() { 1 } else { rows_max / heads_max };

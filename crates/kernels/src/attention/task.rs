@@ -12,7 +12,10 @@ use crate::threads::Shared;
 use std::cell::Cell;
 
 /// So many rows at most go through a page as it is stored; more share one converted to `f32`.
-const FEW: usize = 8;
+pub const FEW_ROWS: usize = 8;
+
+/// More rows go through a page in groups of so many, the last of them filled up.
+pub const GROUP_ROWS: usize = WIDE;
 
 /// What all tasks share.
 pub(super) struct Job<'a, E> {
@@ -52,6 +55,16 @@ pub(super) struct Workspace {
     /// A page of one head, converted.
     page: Vec<f32>,
     gathered: Gathered,
+}
+
+/// Numbers that a thread keeps from one task to the next, where tasks have up to so many rows;
+/// `choosing` where rows choose positions.
+pub fn kept_by_thread(layout: &KvLayout, rows: usize, choosing: bool) -> usize {
+    let rows = rows.next_multiple_of(GROUP_ROWS);
+    // The sums of a range and those of all before, each with its weight and its largest score.
+    let sums = 2 * rows * (layout.v_dim.next_multiple_of(WIDE) + 2);
+    let pages = if choosing { 2 } else { 1 };
+    rows * layout.k_dim + 2 * GROUP_ROWS * PAGE + sums + pages * layout.head_len()
 }
 
 /// Which slots of a page rows see.
@@ -117,7 +130,7 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
 
     /// Whether rows are so many that they go through pages in groups.
     pub(super) fn many(&self) -> bool {
-        self.rows() > FEW || self.job.layout.latent
+        self.rows() > FEW_ROWS || self.job.layout.latent
     }
 
     /// Rows, whole groups of them where they are many.

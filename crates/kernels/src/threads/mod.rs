@@ -236,7 +236,7 @@ impl Common {
 }
 
 /// Numbers below which a chunk of elementwise work costs less than handing it out.
-const WORTH_A_CHUNK: usize = 16 * 1024;
+pub const WORTH_A_CHUNK: usize = 16 * 1024;
 
 /// Nothing is ever left half-changed under these locks, so a panic elsewhere does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

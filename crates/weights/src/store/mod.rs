@@ -38,7 +38,7 @@ const MAGIC: [u8; 8] = *b"BAIMOPK\n";
 /// Bytes before the first weight: magic, then [`Head`] in JSON, then zeros.
 const HEAD_BYTES: usize = 4096;
 /// Weights begin on multiples of so many bytes: pages, which come and go alone.
-pub(crate) const ALIGNMENT: usize = 4096;
+pub const ALIGNMENT: usize = 4096;
 /// Changes when head or table, a fold, a conversion or the order of loading changes. (How a matrix
 /// is packed has a version of its own.)
 const VERSION: u32 = 1;

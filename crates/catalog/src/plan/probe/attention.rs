@@ -1,51 +1,83 @@
 //! Softmax attention of few rows and of many, of grouped and of latent layers.
 
-use super::super::machine::{Attention, Cost};
+use super::super::machine::{Attention, Cost, Sourced};
 use super::{MEMORY, numbers, seconds};
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::{
-    Attention as How, AttentionSpan, Chooser, KvElement, KvLayout, KvStore, PAGE, attention, choose,
+    Attention as How, AttentionSpan, BlockChooser, Choice, Chooser, KvElement, KvLayout, KvStore,
+    PAGE, PooledLayout, PooledStore, attention, choose, choose_blocks,
 };
 
 /// Positions that answers look back on.
 const POSITIONS: usize = 4096;
-/// Bytes that are cached, so that they come from memory.
-const CACHED: usize = MEMORY / 2;
+/// Layers whose rows the last cache keeps.
+const NEAR: usize = 2;
+/// Layers whose first position answers look back on.
+const SHORT: usize = 8;
 /// Rows and positions of a prompt.
 const PROMPT: usize = 512;
+
+const GROUPED: KvLayout =
+    KvLayout { kv_heads: 8, k_dim: 128, v_dim: 128, latent: false, element: KvElement::F16 };
 
 const LATENT: KvLayout =
     KvLayout { kv_heads: 1, k_dim: 576, v_dim: 512, latent: true, element: KvElement::F16 };
 
-pub(super) fn measure(kernels: &Kernels) -> Attention {
+/// Cached numbers are stored in the ways of `elements`.
+pub(super) fn measure(kernels: &Kernels, elements: &[KvElement]) -> Attention {
     let [narrow, wide] = [64, 128].map(|dim| prompt(kernels, dim));
     // Two widths tell what a pair costs and what each of its numbers does.
     let pair_number = ((wide - narrow) / 128.0).max(0.0);
     let pair = (narrow - 128.0 * pair_number).max(0.0);
     let latents = caches(kernels, LATENT, layers(LATENT));
-    let at = |rows: usize| {
-        let spent = spent(kernels, &latents, rows.min(128), rows.div_ceil(128), None);
-        let met = (latents.len() * POSITIONS * LATENT.k_dim * rows.div_ceil(128)) as f64;
-        Cost { rows: rows.min(128) as f64, seconds: spent / met }
+    let latent = |stores: &[KvStore], rows: &[usize]| {
+        let at = |&rows: &usize| {
+            let spent = spent(kernels, stores, rows, 1, None);
+            Cost { rows: rows as f64, seconds: spent / (POSITIONS * LATENT.k_dim) as f64 }
+        };
+        rows.iter().map(at).collect()
     };
-    let latent = [16, 32, 64].map(at).to_vec();
-    let [asked, asked_number, chosen_number] = chosen(kernels, &latents[..2]);
+    let latent = Sourced {
+        cached: latent(&latents[..NEAR], &[16, 32, 64]),
+        memory: latent(&latents, &[16, 64]),
+    };
+    let [asked, asked_number, chosen_number] = chosen(kernels, &latents[..NEAR]);
+    let [pooled, pooled_number] = pooled(kernels);
+    drop(latents);
+    let of = |&element: &KvElement| (element.name().to_owned(), few(kernels, element));
     Attention {
-        few_f16: few(kernels, KvElement::F16),
-        few_f32: few(kernels, KvElement::F32),
-        few_q8: few(kernels, KvElement::Q8),
+        call: call(kernels),
+        few: elements.iter().map(of).collect(),
         pair,
         pair_number,
         latent,
         chosen_number,
         asked,
         asked_number,
+        pooled,
+        pooled_number,
     }
 }
 
-/// How many layers hold so much together.
+/// How many layers hold more than any cache.
 fn layers(layout: KvLayout) -> usize {
-    CACHED.div_ceil(POSITIONS / PAGE * layout.bytes_per_page())
+    MEMORY.div_ceil(POSITIONS / PAGE * layout.bytes_per_page())
+}
+
+/// Seconds of an answer's first token, which meets hardly anything.
+fn call(kernels: &Kernels) -> f64 {
+    let layout = GROUPED;
+    let stores = caches(kernels, layout, SHORT);
+    let pages = [0];
+    let heads = 2 * layout.kv_heads;
+    let q = numbers(heads * layout.k_dim);
+    let mut out = vec![0.0; heads * layout.v_dim];
+    let span = AttentionSpan::causal(0, 1, 0, &pages);
+    let how = How::causal(heads, 0.08);
+    let spent = seconds(|| {
+        stores.iter().for_each(|store| attention(kernels, &how, &q, store, &[span], &mut out));
+    });
+    spent / SHORT as f64
 }
 
 /// Layers that hold [`POSITIONS`].
@@ -64,13 +96,13 @@ fn caches(kernels: &Kernels, layout: KvLayout, count: usize) -> Vec<KvStore> {
     (0..count).map(layer).collect()
 }
 
-/// Seconds of the last `rows` rows in all layers, with `heads` query heads for each key head.
+/// Seconds of the last `rows` rows in each layer, with `heads` query heads for each key head.
 fn spent(
     kernels: &Kernels,
     stores: &[KvStore],
     heads: usize,
     rows: usize,
-    choice: Option<&baimo_kernels::attention::Choice>,
+    choice: Option<&Choice>,
 ) -> f64 {
     let layout = *stores[0].layout();
     let pages: Vec<u32> = (0..(POSITIONS / PAGE) as u32).collect();
@@ -79,21 +111,25 @@ fn spent(
     let mut out = vec![0.0; rows * heads * layout.v_dim];
     let span = AttentionSpan::causal(0, rows, POSITIONS - rows, &pages);
     let how = How { choice, ..How::causal(heads, 0.08) };
-    seconds(|| {
-        stores.iter().for_each(|store| attention(kernels, &how, &q, store, &[span], &mut out))
-    })
+    let all = seconds(|| {
+        stores.iter().for_each(|store| attention(kernels, &how, &q, store, &[span], &mut out));
+    });
+    all / stores.len() as f64
 }
 
 /// For each cached number, by the query heads that share it.
-fn few(kernels: &Kernels, element: KvElement) -> Vec<Cost> {
-    let layout = KvLayout { kv_heads: 8, k_dim: 128, v_dim: 128, latent: false, element };
+fn few(kernels: &Kernels, element: KvElement) -> Sourced {
+    let layout = KvLayout { element, ..GROUPED };
     let stores = caches(kernels, layout, layers(layout));
-    let met = (stores.len() * POSITIONS * 8 * 256) as f64;
-    let of = |heads: usize| Cost {
-        rows: heads as f64,
-        seconds: spent(kernels, &stores, heads, 1, None) / met,
+    let met = (POSITIONS * layout.kv_heads * (layout.k_dim + layout.v_dim)) as f64;
+    let of = |stores: &[KvStore], heads: &[usize]| {
+        let cost = |&heads: &usize| Cost {
+            rows: heads as f64,
+            seconds: spent(kernels, stores, heads, 1, None) / met,
+        };
+        heads.iter().map(cost).collect()
     };
-    [1, 2, 4, 8].map(of).to_vec()
+    Sourced { cached: of(&stores[..NEAR], &[1, 2, 4, 8]), memory: of(&stores, &[1, 2, 8]) }
 }
 
 /// Seconds for each pair of a row and a position that a prompt of heads so wide goes through.
@@ -130,6 +166,34 @@ fn chosen(kernels: &Kernels, latents: &[KvStore]) -> [f64; 3] {
     let (few, many) = (asked(4).0, asked(32));
     let number = ((many.0 - few) / (28 * 128) as f64).max(0.0);
     let spent = spent(kernels, latents, 16, ROWS, many.1.as_ref());
-    let met = (latents.len() * ROWS * ACTIVE * LATENT.k_dim) as f64;
+    let met = (ROWS * ACTIVE * LATENT.k_dim) as f64;
     [(few - 4.0 * 128.0 * number).max(0.0), number, spent / met]
+}
+
+/// For each pooled key that a head meets, and for each number of such a key.
+fn pooled(kernels: &Kernels) -> [f64; 2] {
+    const ROWS: usize = 16;
+    const HEADS: usize = 16;
+    let pages: Vec<u32> = (0..(POSITIONS / PAGE) as u32).collect();
+    let of = |dim: usize| {
+        let layout = PooledLayout { kv_heads: 2, dim, size: 32, stride: 16 };
+        let q = numbers(ROWS * HEADS * dim);
+        let how = BlockChooser {
+            heads: HEADS,
+            scale: 0.1,
+            block: PAGE,
+            active: 16,
+            first: 1,
+            latest: 4,
+            coarse: 4,
+            q: &q,
+        };
+        let span = AttentionSpan::causal(0, ROWS, POSITIONS - ROWS, &pages);
+        let store = PooledStore::new(layout, pages.len());
+        let spent = seconds(|| _ = choose_blocks(kernels, &how, &store, &[span]));
+        spent / (ROWS * HEADS * layout.runs(POSITIONS)) as f64
+    };
+    let (narrow, wide) = (of(64), of(128));
+    let number = ((wide - narrow) / 64.0).max(0.0);
+    [(narrow - 64.0 * number).max(0.0), number]
 }

@@ -4,7 +4,7 @@ use super::super::machine::Numbers;
 use super::super::tape::Work;
 use super::{numbers, seconds};
 use baimo_kernels::activation::{Activation, activate, add_scaled, gated};
-use baimo_kernels::attention::{KvElement, KvLayout, KvStore};
+use baimo_kernels::attention::{KvElement, KvLayout, KvStore, PAGE};
 use baimo_kernels::convolution::{Convolution, convolve};
 use baimo_kernels::matmul::{Activations, Matrix};
 use baimo_kernels::norm::{rms_norm, rms_norm_heads};
@@ -49,7 +49,8 @@ pub(super) fn measure(kernels: &Kernels) -> BTreeMap<Work, Numbers> {
 
 /// What all threads share.
 fn shared(kernels: &Kernels, x: &[f32]) -> BTreeMap<Work, Numbers> {
-    let (y, weight, mut out) = (numbers(ROWS * ROW), numbers(ROW), numbers(ROWS * ROW));
+    // What is done in place is done again and again: nothing may grow or vanish by that.
+    let (y, weight, mut out) = (numbers(ROWS * ROW), vec![1.0; ROW], numbers(ROWS * ROW));
     let heads = HeadLayout::packed(ROW / 128, 128);
     let norm = of(|rows| {
         let part = rows * ROW;
@@ -58,10 +59,10 @@ fn shared(kernels: &Kernels, x: &[f32]) -> BTreeMap<Work, Numbers> {
     let head_norm = of(|rows| {
         rms_norm_heads(kernels, &mut out[..rows * ROW], heads, Some(&weight[..128]), 1e-6);
     });
-    let angles = vec![0.7; ROWS * 64];
+    let (cos, sin) = (vec![0.6; ROWS * 64], vec![0.8; ROWS * 64]);
     let turn = of(|rows| {
-        let angles = &angles[..rows * 64];
-        rope(kernels, &mut out[..rows * ROW], heads, angles, angles, RopeStyle::Half);
+        let (cos, sin) = (&cos[..rows * 64], &sin[..rows * 64]);
+        rope(kernels, &mut out[..rows * ROW], heads, cos, sin, RopeStyle::Half);
     });
     let curve = of(|rows| activate(kernels, Activation::Sigmoid, &mut out[..rows * ROW]));
     let gate = of(|rows| {
@@ -110,18 +111,28 @@ fn table(format: Format, rows: usize) -> Matrix {
     builder.finish()
 }
 
-/// Keys and values of four heads.
+/// Keys and values of four heads, in one layer after the other: the place of a layer's next row has
+/// left the nearest caches.
 fn cache(kernels: &Kernels, x: &[f32]) -> Numbers {
+    const LAYERS: usize = 32;
     let element = KvElement::F16;
     let layout = KvLayout { kv_heads: 4, k_dim: 128, v_dim: 128, latent: false, element };
-    // Many pages, so that one row's place is not in cache.
-    let pages: Vec<u32> = (0..1024).collect();
-    let mut store = KvStore::new(layout, pages.len());
-    let mut position = 0;
+    let pages: Vec<u32> = (0..2 * (ROWS / PAGE) as u32).collect();
+    let store = |_| KvStore::new(layout, pages.len());
+    let mut layers: Vec<KvStore> = (0..LAYERS).map(store).collect();
+    // The system gives memory when it is written first.
+    let half = &x[..ROWS * ROW / 2];
+    for store in &mut layers {
+        for position in [0, ROWS] {
+            store.write(kernels, &pages, position, half, half);
+        }
+    }
+    let mut calls = 0;
     of(|rows| {
-        position = (position + 64 * 37) % (60 * 1024);
-        let half = rows * ROW / 2;
-        store.write(kernels, &pages, position, &x[..half], &x[..half]);
+        let position = calls / LAYERS * rows % ROWS;
+        let half = &x[..rows * ROW / 2];
+        layers[calls % LAYERS].write(kernels, &pages, position, half, half);
+        calls += 1;
     })
 }
 

@@ -10,31 +10,46 @@ const ROWS: usize = 2048;
 const COLUMNS: usize = 1024;
 /// Rows that meet a matrix.
 const HEIGHTS: [usize; 8] = [1, 2, 4, 8, 16, 32, 128, 512];
-/// Bytes that are read at least for one row.
-const STREAMED: usize = MEMORY / 2;
+/// Bytes of weights that one row meets, again and again.
+const SIZES: [usize; 7] = [16 << 20, 48 << 20, 80 << 20, 112 << 20, 160 << 20, 256 << 20, MEMORY];
+/// Formats that are measured at all sizes; of the others, bytes take as long as those of the first.
+const SIZED: [Format; 3] = [Format::Q8_0, Format::Q4K, Format::Bf16];
 
-/// For each format, seconds for each weight of a matrix in cache, and for one row of weights that
-/// come from memory.
-pub(super) fn measure(kernels: &Kernels) -> (BTreeMap<String, Vec<Cost>>, BTreeMap<String, f64>) {
-    let (mut all, mut streamed) = (BTreeMap::new(), BTreeMap::new());
+/// What products cost.
+pub(super) struct Products {
+    /// For each format, seconds for each weight of a matrix in cache, by rows.
+    pub cached: BTreeMap<String, Vec<Cost>>,
+    /// For some formats, seconds for each weight and one row, by the bytes that are read.
+    pub streamed: BTreeMap<String, Vec<Cost>>,
+}
+
+/// Measures `formats` and the first of [`SIZED`]; a region takes `region` seconds beside its work.
+pub(super) fn measure(kernels: &Kernels, formats: &[Format], region: f64) -> Products {
+    let mut all = Products { cached: BTreeMap::new(), streamed: BTreeMap::new() };
     let floats = numbers(HEIGHTS[HEIGHTS.len() - 1] * COLUMNS);
-    // Of any format: all read the same memory, one after the other.
-    for format in Format::ALL {
+    let others = formats.iter().copied().filter(|&format| format != SIZED[0]);
+    for format in SIZED.into_iter().take(1).chain(others) {
         let first = matrix(format);
         let cost = |height: usize| {
             let list = vec![&first; (32 / height).max(1)];
-            let weights = (list.len() * ROWS * COLUMNS) as f64;
-            let seconds = multiply(kernels, &list, &floats[..height * COLUMNS]);
-            Cost { rows: height as f64, seconds: seconds / weights }
+            let seconds = multiply(kernels, &list, &floats[..height * COLUMNS], region);
+            Cost { rows: height as f64, seconds }
         };
-        all.insert(format.name().to_owned(), HEIGHTS.map(cost).to_vec());
-        let copies = STREAMED / first.bytes();
-        let many: Vec<Matrix> = (0..copies).map(|_| matrix(format)).collect();
-        let list: Vec<&Matrix> = many.iter().collect();
-        let seconds = multiply(kernels, &list, &floats[..COLUMNS]);
-        streamed.insert(format.name().to_owned(), seconds / (copies * ROWS * COLUMNS) as f64);
+        all.cached.insert(format.name().to_owned(), HEIGHTS.map(cost).to_vec());
+        if !SIZED.contains(&format) {
+            continue;
+        }
+        // Of any format: all read the same memory, one after the other.
+        let most = MEMORY / first.bytes();
+        let many: Vec<Matrix> = (0..most).map(|_| matrix(format)).collect();
+        let cost = |&bytes: &usize| {
+            let list: Vec<&Matrix> = many[..(bytes / first.bytes()).min(most)].iter().collect();
+            let seconds = multiply(kernels, &list, &floats[..COLUMNS], region);
+            Cost { rows: bytes as f64, seconds }
+        };
+        all.streamed.insert(format.name().to_owned(), SIZES.iter().map(cost).collect());
     }
-    (all, streamed)
+    all
 }
 
 /// Some weights: kernels take all as long.
@@ -50,11 +65,11 @@ fn matrix(format: Format) -> Matrix {
     builder.finish()
 }
 
-/// Seconds of all the products, a region each, without preparing the inputs.
-fn multiply(kernels: &Kernels, list: &[&Matrix], floats: &[f32]) -> f64 {
+/// Seconds for each weight of all the products, a region each, without preparing the inputs.
+fn multiply(kernels: &Kernels, list: &[&Matrix], floats: &[f32], region: f64) -> f64 {
     let input = Activations::new(kernels, floats, COLUMNS, list.first().copied());
     let mut output = vec![0.0; input.rows() * ROWS];
-    seconds(|| {
+    let spent = seconds(|| {
         for weights in list {
             let (output, input) = (&mut output[..], &input);
             products(
@@ -62,5 +77,7 @@ fn multiply(kernels: &Kernels, list: &[&Matrix], floats: &[f32]) -> f64 {
                 &mut [Product { weights, gate: None, input, input_rows: None, output }],
             );
         }
-    })
+    });
+    let each = spent / list.len() as f64;
+    (each - region).max(each / 2.0) / (ROWS * COLUMNS) as f64
 }

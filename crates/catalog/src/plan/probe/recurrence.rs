@@ -1,7 +1,7 @@
 //! Recurrences: a row at a time, from memory, and many rows of one sequence.
 
 use super::super::machine::{Pace, Recurrence};
-use super::{numbers, seconds};
+use super::{MEMORY, numbers, seconds};
 use baimo_kernels::recurrence::{Decays, Fed, Recurrence as How, Sharing, Write, kept, recur};
 use baimo_kernels::{Kernels, SlotSpan, SlotStore};
 
@@ -9,26 +9,40 @@ const HEADS: usize = 16;
 const DIM: usize = 128;
 /// Layers, each with a state of a megabyte.
 const LAYERS: usize = 24;
+/// So many that their states come from memory.
+const LAYERS_MEMORY: usize = MEMORY >> 20;
 /// Rows of a prompt.
 const ROWS: usize = 256;
 
-pub(super) fn measure(kernels: &Kernels) -> Recurrence {
+/// A region takes `region` seconds beside its work.
+pub(super) fn measure(kernels: &Kernels, region: f64) -> Recurrence {
+    // Of all ways, one after the other: the system gives memory when it is written first.
+    let number = kept(HEADS, DIM, DIM);
+    let mut stores: Vec<SlotStore> =
+        (0..LAYERS_MEMORY).map(|_| SlotStore::new(number, 1)).collect();
+    stores.iter_mut().for_each(|store| store.clear(0));
+    let mut pace = |write: Write, by_channel: bool| {
+        let mut each = |layers: usize, rows: usize| {
+            let spent = each(kernels, write, by_channel, &mut stores[..layers], rows);
+            (spent - region).max(spent / 2.0) / (rows * HEADS * DIM * DIM) as f64
+        };
+        Pace { one: each(LAYERS, 1), one_memory: each(LAYERS_MEMORY, 1), many: each(1, ROWS) }
+    };
     Recurrence {
-        value: pace(kernels, Write::Value, false),
-        delta: pace(kernels, Write::Difference, false),
-        by_channel: pace(kernels, Write::Difference, true),
+        value: pace(Write::Value, false),
+        delta: pace(Write::Difference, false),
+        by_channel: pace(Write::Difference, true),
     }
 }
 
-fn pace(kernels: &Kernels, write: Write, by_channel: bool) -> Pace {
-    Pace {
-        one: each(kernels, write, by_channel, LAYERS, 1),
-        many: each(kernels, write, by_channel, 1, ROWS),
-    }
-}
-
-/// Seconds for each number of a state and each row.
-fn each(kernels: &Kernels, write: Write, by_channel: bool, layers: usize, rows: usize) -> f64 {
+/// Seconds of each layer.
+fn each(
+    kernels: &Kernels,
+    write: Write,
+    by_channel: bool,
+    stores: &mut [SlotStore],
+    rows: usize,
+) -> f64 {
     let how = How {
         heads: HEADS,
         key_heads: HEADS,
@@ -39,8 +53,6 @@ fn each(kernels: &Kernels, write: Write, by_channel: bool, layers: usize, rows: 
         write,
         skip: None,
     };
-    let number = kept(HEADS, DIM, DIM);
-    let mut stores: Vec<SlotStore> = (0..layers).map(|_| SlotStore::new(number, 1)).collect();
     // Small, so that nothing grows without end.
     let x: Vec<f32> = numbers(rows * HEADS * DIM).iter().map(|x| x * 0.05).collect();
     let decays = vec![0.9; rows * HEADS * if by_channel { DIM } else { 1 }];
@@ -50,9 +62,9 @@ fn each(kernels: &Kernels, write: Write, by_channel: bool, layers: usize, rows: 
     let spans = [SlotSpan { first_row: 0, rows, slot: 0 }];
     let mut out = vec![0.0; rows * HEADS * DIM];
     let spent = seconds(|| {
-        for store in &mut stores {
+        for store in stores.iter_mut() {
             recur(kernels, &how, &fed, store, 0, &spans, &mut out);
         }
     });
-    spent / (layers * rows * HEADS * DIM * DIM) as f64
+    spent / stores.len() as f64
 }
