@@ -2,7 +2,8 @@
 
 use baimo_tests::run::Outcome;
 use baimo_tests::{checkpoint, golden, run};
-use serde_json::Value;
+use baimo_weights::{Checkpoint, Importance, gguf, is_quantizable};
+use serde_json::{Value, json};
 use std::path::Path;
 
 fn baimo(arguments: &[&str]) -> Outcome {
@@ -147,6 +148,76 @@ fn what_cannot_be_done_is_refused_with_a_hint() {
     refused(&["quantize", text(strange.path()), target, "--type", "f16"], "convert_hf_to_gguf");
     let done = baimo(&["quantize", small, target, "--type", "f32", "--allow-requantize"]);
     assert!(done.success, "{done:?}");
+}
+
+/// Numbers of a tensor of an importance file.
+fn numbers(file: &gguf::Contents, bytes: &[u8], name: &str) -> Vec<f32> {
+    let info = file.tensors.iter().find(|tensor| tensor.name == name);
+    let range = info.unwrap_or_else(|| panic!("no {name}")).range.clone();
+    bytes[range].as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// A byte-level tokenizer of printable ASCII.
+fn write_tokenizer(folder: &Path) {
+    let letters = ('!'..='~').chain(['\u{120}', '\u{10a}']);
+    let vocab: serde_json::Map<String, Value> =
+        letters.enumerate().map(|(id, letter)| (letter.to_string(), id.into())).collect();
+    let bytes = json!({
+        "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true,
+    });
+    let model = json!({ "type": "BPE", "vocab": vocab, "merges": [] });
+    let json = json!({
+        "version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": bytes,
+        "post_processor": null, "decoder": bytes, "model": model,
+    });
+    std::fs::write(folder.join("tokenizer.json"), json.to_string()).expect("written");
+}
+
+#[test]
+fn a_text_tells_the_importance_of_every_map_and_the_file_of_it_the_same() {
+    let folder = folder("deepseek_v3");
+    write_tokenizer(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let book = path("book.txt");
+    let line = "The river runs east, past pines and pavilions, and nobody counts the days.\n";
+    std::fs::write(&book, line.repeat(20)).expect("written");
+    let write = |model: &Path, target: &str, flags: &[&str]| {
+        let target = path(target);
+        let common = ["quantize", text(model), text(&target), "--type", "q4_0"];
+        let done = baimo(&[&common[..], flags].concat());
+        assert!(done.success, "{done:?}");
+        std::fs::read(target).expect("the file")
+    };
+    let kept = path("kept.gguf");
+    let measured = ["--imatrix-from", text(&book), "--imatrix-out", text(&kept)];
+    let first = write(folder.path(), "first.gguf", &measured);
+    assert!(first == write(folder.path(), "again.gguf", &["--imatrix", text(&kept)]), "others");
+    assert!(first != write(folder.path(), "plain.gguf", &[]), "importance changes nothing");
+
+    let known = Importance::read(&kept).expect("importance");
+    let checkpoint = Checkpoint::open(&path("first.gguf")).expect("the file");
+    let maps = checkpoint.tensors().filter(|it| it.name.starts_with("blk.") && is_quantizable(it));
+    for map in maps {
+        assert_eq!(known.columns(&map.name), map.shape.last().copied(), "{}", map.name);
+    }
+    // A file calls its tensors otherwise and has some in parts; it is the same model.
+    let whole = quantize(folder.path(), folder.path(), "f32");
+    let of_file = path("of_file.gguf");
+    write(&whole, "third.gguf", &["--imatrix-from", text(&book), "--imatrix-out", text(&of_file)]);
+    assert!(known == Importance::read(&of_file).expect("importance"), "another importance");
+
+    let bytes = std::fs::read(&kept).expect("the file");
+    let file = gguf::read(&bytes, &kept).expect("a GGUF file");
+    let tokens = 512.0 * known.chunks as f32;
+    assert_eq!(numbers(&file, &bytes, "blk.0.attn_q_a.weight.counts"), [tokens]);
+    // The same inputs, and each token with as many experts as it chooses.
+    let sums = |map: &str| numbers(&file, &bytes, &format!("blk.1.{map}.weight.in_sum2"));
+    assert_eq!(sums("ffn_gate_exps"), sums("ffn_up_exps"));
+    let counts = |map: &str| numbers(&file, &bytes, &format!("blk.1.{map}.weight.counts"));
+    assert_eq!(counts("ffn_down_exps"), counts("ffn_up_exps"));
+    let active = golden::json("deepseek_v3", "config.json")["num_experts_per_tok"].as_f64();
+    let active = active.expect("a number") as f32;
+    assert_eq!(counts("ffn_up_exps").iter().sum::<f32>(), active * tokens);
 }
 
 #[test]

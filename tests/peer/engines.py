@@ -117,7 +117,8 @@ class LlamaCpp:
         loaded = lib.llama_model_load_from_file(model.encode(), lib.llama_model_default_params())
         if not loaded:
             raise RuntimeError(f"llama.cpp does not load {model}")
-        self.vocabulary = ctypes.c_void_p(lib.llama_model_get_vocab(ctypes.c_void_p(loaded)))
+        self.loaded = ctypes.c_void_p(loaded)
+        self.vocabulary = ctypes.c_void_p(lib.llama_model_get_vocab(self.loaded))
         self.size = lib.llama_vocab_n_tokens(self.vocabulary)
         params = lib.llama_context_default_params()
         assert params.numbers[:2] == CONTEXT_DEFAULTS, "llama.cpp's parameters begin otherwise"
@@ -126,9 +127,14 @@ class LlamaCpp:
             found = params.numbers[FLASH], params.numbers[CACHE_TYPES]
             assert found == (FLASH_DEFAULT, CACHE_DEFAULTS), "llama.cpp's parameters go on otherwise"
             params.numbers[FLASH], params.numbers[CACHE_TYPES] = 0, [0, 0]
-        context = lib.llama_init_from_model(ctypes.c_void_p(loaded), params)
+        context = lib.llama_init_from_model(self.loaded, params)
         self.context = ctypes.c_void_p(context)
         lib.llama_set_n_threads(self.context, threads, threads)
+
+    def close(self):
+        """Gives the memory back, for who opens many files."""
+        self.lib.llama_free(self.context)
+        self.lib.llama_model_free(self.loaded)
 
     def forget(self):
         memory = ctypes.c_void_p(self.lib.llama_get_memory(self.context))

@@ -3,13 +3,13 @@
 mod score;
 
 use crate::args::{Fidelity, Loading};
+use crate::corpus::Corpus;
 use crate::fetching;
-use crate::session::{self, CacheSize};
+use crate::session::{self, Alone};
 use crate::show::human;
 use crate::source::Source;
-use anyhow::{Context, Result, bail, ensure};
-use baimo_engine::{Engine, EventKind, KvElement, Limits, Request, Runner};
-use baimo_text::{EncodeOptions, Tokenizer};
+use anyhow::{Context, Result, ensure};
+use baimo_engine::{Engine, EventKind, KvElement, Request, Runner};
 use indicatif::{ProgressBar, ProgressStyle};
 use score::{Position, Report};
 use serde_json::json;
@@ -35,7 +35,13 @@ pub fn run(arguments: &Fidelity) -> Result<()> {
         vocab[0],
         vocab[1],
     );
-    let chunks = chunks(arguments, &first, other.as_ref())?;
+    let corpus = Corpus {
+        text: arguments.text.as_deref(),
+        ids: arguments.ids.as_deref(),
+        context: arguments.context,
+        chunks_max: arguments.chunks,
+    };
+    let chunks = corpus.chunks(&first, other.as_ref())?;
     let mut loading = [arguments.loading.clone(), arguments.loading.clone()];
     loading[1].weights = arguments.b_weights.or(loading[0].weights);
     let settings = [0, 1].map(|side| sources[side].target(loading[side].weights).name());
@@ -59,68 +65,6 @@ pub fn run(arguments: &Fidelity) -> Result<()> {
     told.print(arguments, chunks.len(), &Report::new(&scored))
 }
 
-/// The text's tokens in chunks of the context, each with what the tokenizer puts before a text; the
-/// last tokens, which fill no chunk, are left out.
-fn chunks(arguments: &Fidelity, first: &Source, other: Option<&Source>) -> Result<Vec<Vec<u32>>> {
-    let (mut tokens, lead) = match (&arguments.ids, &arguments.text) {
-        (Some(path), _) => {
-            let text = std::fs::read_to_string(path).context(path.display().to_string())?;
-            (parse_ids(&text).with_context(|| path.display().to_string())?, Vec::new())
-        }
-        (None, Some(path)) => {
-            let text = std::fs::read_to_string(path).context(path.display().to_string())?;
-            encode(&text, first, other)?
-        }
-        (None, None) => bail!("nothing to read\nhint: give --text FILE or --ids FILE"),
-    };
-    first.check_tokens(&tokens)?;
-    let context = arguments.context;
-    ensure!(context >= 4, "--context {context}: wanted at least 4");
-    tokens.truncate(arguments.chunks.unwrap_or(usize::MAX).saturating_mul(context));
-    ensure!(
-        tokens.len() >= context,
-        "found {} tokens, wanted at least --context {context}\nhint: give more text, or a smaller \
-         context",
-        tokens.len(),
-    );
-    let mut chunks: Vec<Vec<u32>> = tokens.chunks_exact(context).map(<[u32]>::to_vec).collect();
-    for chunk in &mut chunks {
-        chunk.iter_mut().zip(&lead).for_each(|(token, lead)| *token = *lead);
-    }
-    Ok(chunks)
-}
-
-/// The text's tokens, and those that the tokenizer puts before any text.
-fn encode(text: &str, first: &Source, other: Option<&Source>) -> Result<(Vec<u32>, Vec<u32>)> {
-    const PLAIN: EncodeOptions = EncodeOptions { specials: false, bos: true };
-    let tokens = |tokenizer: &Tokenizer| -> Result<(Vec<u32>, Vec<u32>)> {
-        Ok((tokenizer.encode(text, PLAIN)?, tokenizer.encode("", PLAIN)?))
-    };
-    let (first, second) = match (first.tokenizer(), other.map(Source::tokenizer)) {
-        (Ok(first), Some(Ok(second))) => (tokens(&first)?, tokens(&second)?.0),
-        // Where one has none, the other's is taken: their vocabularies are as large.
-        (Ok(one), None | Some(Err(_))) | (Err(_), Some(Ok(one))) => return tokens(&one),
-        (Err(error), None | Some(Err(_))) => {
-            return Err(error.context("no tokenizer; --ids FILE needs none"));
-        }
-    };
-    let differ = first.0.iter().zip(&second).position(|(a, b)| a != b);
-    match differ {
-        None if first.0.len() == second.len() => Ok(first),
-        _ => bail!(
-            "the tokenizers read the text differently from token {} on, wanted the same tokens\n\
-             hint: compare models that share a tokenizer",
-            differ.unwrap_or(first.0.len().min(second.len())),
-        ),
-    }
-}
-
-/// Numbers with anything between them.
-fn parse_ids(text: &str) -> Result<Vec<u32>> {
-    let words = text.split(|c: char| !c.is_ascii_digit()).filter(|word| !word.is_empty());
-    words.map(|word| word.parse().with_context(|| format!("`{word}` is no token id"))).collect()
-}
-
 /// A model, loaded, with what came of it and was not looked at yet.
 struct Model {
     engine: Engine<Runner>,
@@ -133,17 +77,10 @@ impl Model {
         /// Logits that a step may give, all rows together.
         const LOGITS_AT_ONCE: usize = 1 << 24;
         let rows = (LOGITS_AT_ONCE / source.blueprint().vocab.max(1)).clamp(16, 512);
-        let limits = Limits {
-            tokens_per_step: rows,
-            tokens_per_span: rows,
-            sequences: 1,
-            reuse: false,
-            ..Limits::default()
-        };
-        let size = CacheSize { positions: context, sequences: 1, shared: false, element: kv };
-        let runner = session::load(source, loading, size)?;
-        let weight_bytes = runner.decoder().weight_bytes();
-        Ok(Model { engine: session::engine(runner, limits), weight_bytes, rows: VecDeque::new() })
+        let alone = Alone { positions: context, element: kv, rows_at_once: rows };
+        let engine = session::alone(source, loading, alone)?;
+        let weight_bytes = engine.model().decoder().weight_bytes();
+        Ok(Model { engine, weight_bytes, rows: VecDeque::new() })
     }
 
     fn begin(&mut self, tokens: &[u32], observed: Vec<usize>) -> Result<()> {

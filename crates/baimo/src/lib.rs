@@ -12,6 +12,7 @@ mod catalog;
 mod chat;
 pub mod completions;
 pub mod conversation;
+mod corpus;
 mod fetching;
 mod fidelity;
 mod limits;

@@ -2,10 +2,10 @@
 
 use crate::args::Logits;
 use crate::fetching;
-use crate::session::{self, CacheSize};
+use crate::session::{self, Alone};
 use crate::source::Source;
 use anyhow::{Result, bail};
-use baimo_engine::{EventKind, Limits, Request};
+use baimo_engine::{EventKind, Request};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 
@@ -19,21 +19,12 @@ pub fn run(arguments: &Logits) -> Result<()> {
     fetching::ensure(&arguments.model, arguments.loading.yes)?;
     let source = Source::open(&arguments.model)?;
     source.check_tokens(&arguments.ids)?;
-    let limits = Limits {
-        tokens_per_step: arguments.chunk,
-        tokens_per_span: arguments.chunk,
-        sequences: 1,
-        reuse: false,
-        ..Limits::default()
-    };
-    let size = CacheSize {
+    let alone = Alone {
         positions: count + arguments.greedy,
-        sequences: 1,
-        shared: false,
         element: arguments.kv,
+        rows_at_once: arguments.chunk,
     };
-    let runner = session::load(&source, &arguments.loading, size)?;
-    let mut engine = session::engine(runner, limits);
+    let mut engine = session::alone(&source, &arguments.loading, alone)?;
     engine.submit(Request {
         tokens: arguments.ids.clone(),
         max_tokens: arguments.greedy,

@@ -1,13 +1,14 @@
 //! `baimo quantize`: a model as a GGUF file of fewer bits.
 
 mod folder;
+mod importance;
 
 use crate::args::Quantize;
 use crate::fetching;
 use crate::session;
 use crate::show::human;
 use crate::source::{self, Source};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use baimo_weights::gguf::{Kind, Value};
 use baimo_weights::{
     Checkpoint, Draft, Dtype, Facts, Importance, TensorInfo, fitting, is_quantizable,
@@ -37,27 +38,31 @@ pub fn run(arguments: &Quantize) -> Result<()> {
     if path.is_dir() {
         let source = Source::at(path.clone())?;
         let (draft, header) = folder::draft(&source, &path)?;
-        return quantize(arguments, &draft, &header);
+        let importance = importance::wanted(arguments, &draft, &path)?;
+        return quantize(arguments, &draft, &header, importance.as_ref());
     }
     // Of a file nothing need be known but its tensors: every architecture goes.
     let checkpoint = Checkpoint::open(&path)?;
     let Some(metadata) = checkpoint.metadata() else {
         bail!("{}: weights without config.json\nhint: give the whole folder", arguments.model);
     };
-    quantize(arguments, &Draft::of_gguf(&checkpoint), metadata.pairs())
+    let draft = Draft::of_gguf(&checkpoint);
+    let importance = importance::wanted(arguments, &draft, &path)?;
+    quantize(arguments, &draft, metadata.pairs(), importance.as_ref())
 }
 
-fn quantize(arguments: &Quantize, draft: &Draft, pairs: &[(String, Value)]) -> Result<()> {
-    let mut importance = arguments.imatrix.as_deref().map(Importance::read).transpose()?;
-    if let Some(importance) = &mut importance {
-        fit(importance, draft)?;
-    }
+fn quantize(
+    arguments: &Quantize,
+    draft: &Draft,
+    pairs: &[(String, Value)],
+    importance: Option<&Importance>,
+) -> Result<()> {
     let types = types(arguments, draft, &facts(pairs, draft, importance.is_some()))?;
     if arguments.dry_run {
         return print(draft, &types);
     }
-    let metadata = header(pairs, arguments, importance.as_ref());
-    write(arguments, draft, &metadata, &types, importance.as_ref())
+    let metadata = header(pairs, arguments, importance);
+    write(arguments, draft, &metadata, &types, importance)
 }
 
 fn write(
@@ -189,7 +194,8 @@ fn header(
     pairs.push(number("general.quantization_version", QUANTIZATION_VERSION));
     if let Some(known) = importance {
         let text = |key: &str, value: String| (key.to_owned(), Value::String(value));
-        let file = arguments.imatrix.as_ref().and_then(|path| path.file_name());
+        let file = arguments.imatrix.as_ref().or(arguments.imatrix_out.as_ref());
+        let file = file.and_then(|path| path.file_name());
         let file = file.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         pairs.push(text("quantize.imatrix.file", file));
         pairs.push(text("quantize.imatrix.dataset", known.texts.join(", ")));
@@ -197,24 +203,4 @@ fn header(
         pairs.push(number("quantize.imatrix.chunks_count", known.chunks as u64));
     }
     pairs
-}
-
-/// Takes stacks apart, and refuses what is of another model.
-fn fit(importance: &mut Importance, draft: &Draft) -> Result<()> {
-    let mut known = 0;
-    for tensor in draft.tensors() {
-        let Some((columns, outer)) = tensor.shape.split_last() else { continue };
-        let matrices = if let [matrices, _] = outer { *matrices } else { 1 };
-        importance.apart(&tensor.name, matrices, *columns);
-        let Some(found) = importance.columns(&tensor.name) else { continue };
-        if found != *columns {
-            bail!(
-                "importance of `{}`: found {found} columns, wanted {columns}\nhint: it is of \
-                 another model",
-                tensor.name.escape_debug(),
-            );
-        }
-        known += 1;
-    }
-    (known > 0).then_some(()).context("the importance matrix knows none of the model's maps")
 }

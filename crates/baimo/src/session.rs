@@ -5,7 +5,9 @@ use crate::cache;
 use crate::show::human;
 use crate::source::Source;
 use anyhow::{Context, Result};
-use baimo_engine::{Engine, Kept, KvElement, Limits, Options, PAGE_POSITIONS, Runner};
+use baimo_engine::{Engine, Kept, KvElement, Limits, Options, PAGE_POSITIONS, Progress, Runner};
+use baimo_labs::Blueprint;
+use baimo_weights::{Checkpoint, Error};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
@@ -22,11 +24,62 @@ pub struct CacheSize {
     pub element: KvElement,
 }
 
+/// What one sequence needs that has the model to itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone {
+    /// Positions of the sequence.
+    pub positions: usize,
+    /// How cached numbers are stored.
+    pub element: KvElement,
+    /// Tokens that are computed at once, at most.
+    pub rows_at_once: usize,
+}
+
+/// An engine for one request after the other, each computed from its beginning.
+///
+/// # Errors
+/// As [`load`].
+pub fn alone(source: &Source, loading: &Loading, alone: Alone) -> Result<Engine<Runner>> {
+    alone_by(source, loading, alone, Runner::load)
+}
+
+/// The same, and what the model's maps are multiplied with is summed up: see [`Runner::inputs`].
+///
+/// # Errors
+/// As [`load`].
+pub fn observed(source: &Source, loading: &Loading, alone: Alone) -> Result<Engine<Runner>> {
+    alone_by(source, loading, alone, Runner::load_observing)
+}
+
+fn alone_by(
+    source: &Source,
+    loading: &Loading,
+    Alone { positions, element, rows_at_once }: Alone,
+    how: Load,
+) -> Result<Engine<Runner>> {
+    let limits = Limits {
+        tokens_per_step: rows_at_once,
+        tokens_per_span: rows_at_once,
+        sequences: 1,
+        reuse: false,
+        ..Limits::default()
+    };
+    let size = CacheSize { positions, sequences: 1, shared: false, element };
+    Ok(engine(load_by(source, loading, size, how)?, limits))
+}
+
+/// A way to load a model.
+type Load = fn(&Blueprint, &Checkpoint, &Options, Progress) -> Result<Runner, Error>;
+
 /// Loads a model, with a progress bar where stderr is a terminal.
 ///
 /// # Errors
 /// Names the tensor at fault.
 pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runner> {
+    load_by(source, loading, size, Runner::load)
+}
+
+fn load_by(source: &Source, loading: &Loading, size: CacheSize, how: Load) -> Result<Runner> {
     if source.target_is_named(loading.weights) {
         let weights = source.target(None).name();
         eprintln!("its lab keeps no files in {weights}: weights become that while loading");
@@ -48,7 +101,7 @@ pub fn load(source: &Source, loading: &Loading, size: CacheSize) -> Result<Runne
         store: keeps(source, loading).then_some(store),
         memory: loading.memory,
     };
-    let runner = Runner::load(blueprint, source.checkpoint()?, &options, &mut |loaded| {
+    let runner = how(blueprint, source.checkpoint()?, &options, &mut |loaded| {
         bar.inc(loaded as u64);
     });
     bar.finish_and_clear();

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Arrays of the metadata up to this length are read as configuration.
-const CONFIG_LENGTH_MAX: usize = 4096;
+pub(crate) const CONFIG_LENGTH_MAX: usize = 4096;
 
 /// A model on disk, not loaded.
 pub struct Source {

@@ -39,7 +39,7 @@ pub use recurrent::{
     Convolution, Curve, Decay, DecayForm, GateOrder, GatedNorm, Projection, Recurrent, Sharing,
     Stream, Turned, Write,
 };
-pub use rope::{Rope, RopeScaling, RopeStyle};
+pub use rope::{Rope, RopeScaling, RopeStyle, llama3_frequency};
 pub use state::State;
 pub use tensor::{Fold, Linear, Tensor};
 pub use voice::Voice;

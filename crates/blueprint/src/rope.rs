@@ -1,6 +1,7 @@
 //! Rotary position embedding (arXiv:2104.09864).
 
 use crate::Along;
+use std::f64::consts::TAU;
 
 /// Rotates pairs of numbers of a head by `position * frequency`.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,5 +111,41 @@ impl Rope {
     /// A plain rotation.
     pub fn new(dim: usize, style: RopeStyle, theta: f64) -> Rope {
         Rope { dim, style, theta, scaling: RopeScaling::None, along: Along::Sequence }
+    }
+
+    /// What the frequency of each pair is divided by, `[dim / 2]`, where a list of numbers is all
+    /// of the scaling: [`RopeScaling::Divided`], and what [`RopeScaling::Llama3`] comes to.
+    pub fn divisors(&self) -> Option<Vec<f32>> {
+        match &self.scaling {
+            RopeScaling::Divided { by } => Some(by.clone()),
+            &RopeScaling::Llama3 { factor, low, high, original } => {
+                let divisor = |pair: usize| {
+                    let plain = self.theta.powf(-2.0 * pair as f64 / self.dim as f64);
+                    (plain / llama3_frequency(plain, factor, low, high, original)) as f32
+                };
+                Some((0..self.dim / 2).map(divisor).collect())
+            }
+            RopeScaling::None
+            | RopeScaling::Linear { .. }
+            | RopeScaling::Yarn { .. }
+            | RopeScaling::Ntk { .. }
+            | RopeScaling::Long { .. }
+            | RopeScaling::Steps { .. }
+            | RopeScaling::Dynamic { .. } => None,
+        }
+    }
+}
+
+/// What [`RopeScaling::Llama3`] makes of a frequency, by the turns it makes within the original
+/// context.
+pub fn llama3_frequency(plain: f64, factor: f64, low: f64, high: f64, original: usize) -> f64 {
+    let turns = original as f64 * plain / TAU;
+    if turns < low {
+        plain / factor
+    } else if turns > high {
+        plain
+    } else {
+        let share = (turns - low) / (high - low);
+        (1.0 - share) * plain / factor + share * plain
     }
 }

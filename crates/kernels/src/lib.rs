@@ -26,7 +26,7 @@ pub use scratch::{BUFFERS_KEPT, Floats, Lent};
 pub use slots::{SlotSpan, SlotStore};
 pub use threads::Pool;
 
-use matmul::{Int8Block, Int8Group, Int16Block};
+use matmul::{Int8Block, Int8Group, Int16Block, Observer};
 use scratch::Scratch;
 
 /// Where arithmetic runs: the instruction set and the threads. Every operation takes one.
@@ -39,6 +39,7 @@ pub struct Kernels {
     int8: Scratch<Int8Block>,
     int8_groups: Scratch<Int8Group>,
     int16: Scratch<Int16Block>,
+    observer: Option<Observer>,
 }
 
 impl Kernels {
@@ -56,7 +57,19 @@ impl Kernels {
             int8: Scratch::default(),
             int8_groups: Scratch::default(),
             int16: Scratch::default(),
+            observer: None,
         }
+    }
+
+    /// The same, and from now on every product's inputs are summed up.
+    #[must_use]
+    pub fn observing(self) -> Kernels {
+        Kernels { observer: Some(Observer::default()), ..self }
+    }
+
+    /// What has looked on since [`Kernels::observing`].
+    pub fn observer(&self) -> Option<&Observer> {
+        self.observer.as_ref()
     }
 
     /// `len` numbers for a result that is written whole; until then they have no particular value

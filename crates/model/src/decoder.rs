@@ -5,7 +5,7 @@ use crate::caches::Caches;
 use crate::ffn::Ffn;
 use crate::ffn::expert_cache::ExpertCache;
 use crate::linear::Linear;
-use crate::load::{ExpertsSeen, Kept};
+use crate::load::{ExpertsSeen, Kept, Observed};
 use crate::lookup::Lookup;
 use crate::mixer::Mixer;
 use crate::ngrams::Ngrams;
@@ -33,6 +33,8 @@ pub struct Decoder {
     pub(crate) weight_bytes: usize,
     pub(crate) kept: Kept,
     pub(crate) experts: ExpertsSeen,
+    /// Every matrix, where products are observed; else none.
+    pub(crate) observed: Vec<Observed>,
 }
 
 /// A layer with its weights.

@@ -26,7 +26,7 @@ pub use decoder::Decoder;
 pub use lengths::Lengths;
 pub use load::{Kept, Progress};
 pub use opening::Opening;
-pub use runner::{Options, Runner};
+pub use runner::{Inputs, Options, Runner};
 
 pub use baimo_blueprint::{Prefix, PrefixEnd};
 pub use baimo_kernels::attention::KvElement;

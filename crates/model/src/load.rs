@@ -9,7 +9,7 @@ mod recurrent;
 mod supply;
 
 pub use kept::Kept;
-pub(crate) use supply::ExpertsSeen;
+pub(crate) use supply::{ExpertsSeen, Observed};
 
 use crate::decoder::{Block, Decoder, Layer, Shortcut, Sublayer};
 use crate::ffn::dense::{Dense, Plain};
@@ -45,6 +45,7 @@ struct Loader<'a, 'p> {
     /// What layers may share.
     biases: Vec<(RelativeBias, Arc<Bias>)>,
     experts: ExpertsSeen,
+    observed: Vec<Observed>,
     /// The next state's number.
     state: usize,
     bytes: usize,
@@ -80,6 +81,7 @@ impl Loader<'_, '_> {
             weight_bytes: self.bytes,
             kept: Kept::No,
             experts: self.experts,
+            observed: self.observed,
         })
     }
 

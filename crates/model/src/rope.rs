@@ -1,7 +1,7 @@
 //! The angles of rotary embeddings (arXiv:2104.09864) with their long-context scalings.
 
 use crate::batch::Place;
-use baimo_blueprint::{Along, Blueprint, Rope, RopeScaling};
+use baimo_blueprint::{Along, Blueprint, Rope, RopeScaling, llama3_frequency};
 use std::f64::consts::TAU;
 
 /// Cosine and sine of every row: `[rows, dim / 2]` each.
@@ -87,7 +87,7 @@ fn frequencies(rope: &Rope, place: &Place) -> Vec<f32> {
                 plain(stretched(rope, step(place.prompt, original)), pair)
             }
             RopeScaling::Llama3 { factor, low, high, original } => {
-                llama3(kept, factor, low, high, original as f64)
+                llama3_frequency(kept, factor, low, high, original)
             }
             RopeScaling::Yarn { factor, beta_fast, beta_slow, truncate, original, .. } => {
                 let turns = |turns: f64| {
@@ -129,18 +129,6 @@ fn step(prompt: usize, original: usize) -> f64 {
 fn ramp(low: f64, high: f64, at: f64) -> f64 {
     let high = if low == high { high + 0.001 } else { high };
     ((at - low) / (high - low)).clamp(0.0, 1.0)
-}
-
-fn llama3(kept: f64, factor: f64, low: f64, high: f64, original: f64) -> f64 {
-    let turns = original * kept / TAU;
-    if turns < low {
-        kept / factor
-    } else if turns > high {
-        kept
-    } else {
-        let share = (turns - low) / (high - low);
-        (1.0 - share) * kept / factor + share * kept
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! A loaded model with its caches, ready to be driven.
 
-use crate::load::Progress;
+use crate::load::{Observed, Progress};
 use crate::{Batch, Caches, Decoder, Logits, PAGE_POSITIONS};
-use baimo_blueprint::Blueprint;
+use baimo_blueprint::{Blueprint, Tensor};
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::KvElement;
+use baimo_kernels::matmul::Seen;
 use baimo_weights::{Checkpoint, Error, Store, Target};
 
 /// How a model is loaded.
@@ -35,6 +36,24 @@ pub struct Runner {
     pages: usize,
 }
 
+/// What a map was multiplied with.
+#[derive(Clone, Debug)]
+pub struct Inputs<'a> {
+    /// The tensor it was made of.
+    pub tensor: &'a Tensor,
+    /// Which expert or head of it.
+    pub part: Option<usize>,
+    /// Of each column, the sum of the squares.
+    pub squares: Vec<f64>,
+    /// Input rows.
+    pub rows: usize,
+}
+
+fn kernels(options: &Options) -> Kernels {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    Kernels::new(options.threads.unwrap_or_else(processors))
+}
+
 impl Runner {
     /// Loads a model.
     ///
@@ -46,8 +65,29 @@ impl Runner {
         options: &Options,
         progress: Progress,
     ) -> Result<Runner, Error> {
-        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        let kernels = Kernels::new(options.threads.unwrap_or_else(processors));
+        Runner::load_on(kernels(options), blueprint, checkpoint, options, progress)
+    }
+
+    /// Loads a model that sums up what its maps are multiplied with: see [`Runner::inputs`].
+    ///
+    /// # Errors
+    /// As [`Decoder::load`].
+    pub fn load_observing(
+        blueprint: &Blueprint,
+        checkpoint: &Checkpoint,
+        options: &Options,
+        progress: Progress,
+    ) -> Result<Runner, Error> {
+        Runner::load_on(kernels(options).observing(), blueprint, checkpoint, options, progress)
+    }
+
+    fn load_on(
+        kernels: Kernels,
+        blueprint: &Blueprint,
+        checkpoint: &Checkpoint,
+        options: &Options,
+        progress: Progress,
+    ) -> Result<Runner, Error> {
         let decoder = Decoder::load(blueprint, checkpoint, options, &kernels, progress)?;
         let pages = options.positions.div_ceil(PAGE_POSITIONS);
         let caches = Caches::new(decoder.blueprint(), pages, options.sequences, options.cache);
@@ -70,6 +110,16 @@ impl Runner {
         let version = env!("CARGO_PKG_VERSION");
         let (element, isa) = (self.caches.element(), self.kernels.isa.name());
         format!("{version} {element:?} {isa} {:?}", self.decoder.blueprint())
+    }
+
+    /// What every map was multiplied with so far, of those that met any row; nothing unless the
+    /// model was loaded by [`Runner::load_observing`]. Experts that are read as they are chosen are
+    /// not among them.
+    pub fn inputs(&self) -> impl Iterator<Item = Inputs<'_>> {
+        self.decoder.observed.iter().filter_map(|Observed { tensor, part, matrix }| {
+            let Seen { squares, rows } = self.kernels.observer()?.of(*matrix)?;
+            Some(Inputs { tensor, part: *part, squares, rows })
+        })
     }
 
     /// The caches.

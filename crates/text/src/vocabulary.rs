@@ -90,6 +90,17 @@ pub(crate) fn byte_of_printable(character: char) -> Option<u8> {
     }
 }
 
+/// The token of these bytes in GPT-2's alphabet: the inverse of [`byte_of_printable`].
+pub(crate) fn byte_level_of_bytes(bytes: &[u8]) -> String {
+    let printable = |byte: &u8| match *byte {
+        b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff => char::from(*byte),
+        0xad => '\u{143}',
+        byte @ 0..=0x20 => char::from_u32(0x100 + u32::from(byte)).expect("a letter"),
+        byte => char::from_u32(0x121 + u32::from(byte) - 0x7f).expect("a letter"),
+    };
+    bytes.iter().map(printable).collect()
+}
+
 /// The bytes of a SentencePiece token: `<0x0A>` is a byte where `is_byte`, `▁` a space.
 pub(crate) fn bytes_of_sentencepiece(token: &str, is_byte: bool) -> Vec<u8> {
     match byte_of_fallback(token).filter(|_| is_byte) {
@@ -120,6 +131,8 @@ mod tests {
         bytes.sort_unstable();
         assert_eq!(bytes, (0..=255).collect::<Vec<u8>>());
         assert_eq!(bytes_of_byte_level("Ġä½ł"), " 你".as_bytes());
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(bytes_of_byte_level(&byte_level_of_bytes(&all)), all);
         assert_eq!(bytes_of_byte_level("<｜end｜>"), "<｜end｜>".as_bytes());
     }
 

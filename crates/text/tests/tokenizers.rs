@@ -47,6 +47,28 @@ fn differences(tokenizer: &Tokenizer, lines: &[(String, Vec<u32>)]) -> Vec<Strin
 }
 
 #[test]
+fn what_a_folder_becomes_in_a_gguf_file_gives_the_same_ids() {
+    for kind in
+        ["byte_level", "ranks_nfc", "ranks_han", "sentencepiece_bpe", "sentencepiece_unigram"]
+    {
+        let written = GgufVocabulary::from_folder(&folder(kind), 1 << 12).unwrap();
+        assert_eq!(written.tokens.len(), 1 << 12, "{kind}: a name for each row");
+        let tokenizer = Tokenizer::from_gguf(&written).unwrap();
+        // Files say neither that such a token takes the spaces around it nor whether it is a piece
+        // of the vocabulary's own.
+        let mut lines = lines(kind);
+        lines.retain(|(text, _)| !text.contains("think>"));
+        assert!(lines.len() > 100, "{kind}");
+        let different = differences(&tokenizer, &lines);
+        assert!(different.is_empty(), "{kind}: {}\n{}", different.len(), different[0]);
+        let original = Tokenizer::from_folder(folder(kind)).unwrap();
+        assert_eq!(tokenizer.eos(), original.eos(), "{kind}");
+    }
+    let refused = GgufVocabulary::from_folder(&folder("lines_words"), 1 << 12).unwrap_err();
+    assert!(refused.to_string().contains("another kind"), "{refused}");
+}
+
+#[test]
 fn every_kind_gives_the_ids_of_its_own_library() {
     for kind in KINDS {
         let tokenizer = Tokenizer::from_folder(folder(kind)).unwrap();

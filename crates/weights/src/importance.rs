@@ -11,11 +11,12 @@ use std::path::Path;
 use baimo_kernels::format::Format;
 
 use crate::error::{Error, Report, quoted, shape_text};
-use crate::gguf::{self, Value};
+use crate::gguf::{self, Array, Kind, Value};
 use crate::tensor::{Dtype, TensorInfo};
 
 const SUMS: &str = ".in_sum2";
 const COUNTS: &str = ".counts";
+const DATASETS: &str = "imatrix.datasets";
 /// Entries and bytes of a name that the older format may announce.
 const ENTRIES_MAX: usize = 1 << 20;
 const NAME_BYTES_MAX: usize = 1 << 10;
@@ -56,6 +57,52 @@ impl Importance {
         self.maps.keys().map(String::as_str)
     }
 
+    /// Adds what the matrix `matrix` of the `matrices` of a map was multiplied with: of each column
+    /// the sum of the squares, over so many rows.
+    ///
+    /// # Panics
+    /// If the map has fewer matrices, or had other columns before.
+    pub fn add(&mut self, map: &str, matrices: usize, matrix: usize, squares: &[f64], rows: usize) {
+        let all = self.maps.entry(map.to_owned()).or_default();
+        let none = Columns { sums: vec![0.0; squares.len()], count: 0.0 };
+        all.resize(matrices.max(all.len()), none);
+        let Columns { sums, count } = &mut all[matrix];
+        assert_eq!(sums.len(), squares.len(), "columns of {map}");
+        sums.iter_mut().zip(squares).for_each(|(sum, more)| *sum += *more as f32);
+        *count += rows as f32;
+    }
+
+    /// Writes a GGUF file that GGUF tools read, of texts in chunks of so many tokens.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path, chunk_tokens: usize) -> Result<(), Error> {
+        let number = |key: &str, count: usize| {
+            (format!("imatrix.{key}"), Value::Unsigned(Kind::U32, count as u64))
+        };
+        let metadata = [
+            ("general.type".to_owned(), Value::String("imatrix".to_owned())),
+            (DATASETS.to_owned(), Value::Array(Array::Strings(self.texts.clone()))),
+            number("chunk_count", self.chunks),
+            number("chunk_size", chunk_tokens),
+        ];
+        let mut tensors = Vec::new();
+        for (map, matrices) in &self.maps {
+            let columns = matrices.first().map_or(0, |first| first.sums.len());
+            let sums: Vec<f32> = matrices.iter().flat_map(|it| &it.sums).copied().collect();
+            let counts: Vec<f32> = matrices.iter().map(|it| it.count).collect();
+            for (ending, columns, numbers) in [(SUMS, columns, sums), (COUNTS, 1, counts)] {
+                let (name, dtype) = (format!("{map}{ending}"), Dtype::Weights(Format::F32));
+                let shape = vec![matrices.len(), columns];
+                let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+                tensors.push((TensorInfo { name, dtype, shape, range: 0..0 }, bytes));
+            }
+        }
+        let tensors: Vec<(TensorInfo, &[u8])> =
+            tensors.iter().map(|(info, bytes)| (info.clone(), &bytes[..])).collect();
+        gguf::write(path, &metadata, &tensors)
+    }
+
     /// Reads a file of either format.
     ///
     /// # Errors
@@ -75,8 +122,8 @@ fn from_gguf(contents: &gguf::Contents, bytes: &[u8], path: &Path) -> Result<Imp
     let metadata = &contents.metadata;
     let chunks = metadata.get("imatrix.chunk_count").and_then(Value::as_u64);
     importance.chunks = chunks.unwrap_or(0) as usize;
-    if metadata.get("imatrix.datasets").is_some() {
-        importance.texts = metadata.get_strings("imatrix.datasets")?.to_vec();
+    if metadata.get(DATASETS).is_some() {
+        importance.texts = metadata.get_strings(DATASETS)?.to_vec();
     }
     let floats = |info: &TensorInfo| -> Option<Vec<f32>> {
         let numbers = bytes[info.range.clone()].as_chunks::<4>().0;

@@ -65,41 +65,40 @@ pub(crate) fn write_model<'a>(
                 let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
                 push(&bytes)?;
             }
-            Content::Rows(sources) => {
-                for source in sources {
-                    write_rows(&source, &pool, &mut push)?;
-                }
-            }
+            Content::Rows(sources) => write_rows(&sources, &pool, &mut push)?,
         }
     }
     writer.finish().map_err(failed)?;
     part.keep(path)
 }
 
-/// Reads and converts rows on all threads, and gives them in order.
+/// Reads and converts rows on all threads, and gives them in order, those of one source after those
+/// of another: the matrices of a stack may be too small to keep all threads busy alone.
 fn write_rows(
-    source: &RowSource,
+    sources: &[RowSource],
     pool: &Pool,
     push: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let (rows, step) = (source.rows(), source.chunk_rows());
     // Where conversion is slow for some rows, the others go on.
-    let count = 4 * pool.threads();
-    let chunks: Vec<Mutex<Vec<u8>>> = (0..count).map(|_| Mutex::default()).collect();
-    for first in (0..rows).step_by(step * count) {
-        let rows_of = |chunk: usize| {
-            let end = |chunk: usize| (first + chunk * step).min(rows);
-            end(chunk)..end(chunk + 1)
-        };
-        pool.run(count, &|chunk| {
-            source.read(rows_of(chunk), &mut chunks[chunk].lock().expect("no chunk panics"));
-        });
-        for chunk in &chunks {
-            push(&chunk.lock().expect("no chunk panics"))?;
+    let chunks: Vec<Mutex<Vec<u8>>> = (0..4 * pool.threads()).map(|_| Mutex::default()).collect();
+    let mut pieces = sources.iter().flat_map(|source| {
+        let (rows, step) = (source.rows(), source.chunk_rows());
+        (0..rows).step_by(step).map(move |first| (source, first..rows.min(first + step)))
+    });
+    loop {
+        let some: Vec<_> = pieces.by_ref().take(chunks.len()).collect();
+        if some.is_empty() {
+            return Ok(());
         }
-        source.release(first..rows_of(count - 1).end);
+        pool.run(some.len(), &|index| {
+            let (source, rows) = &some[index];
+            source.read(rows.clone(), &mut chunks[index].lock().expect("no chunk panics"));
+        });
+        for ((source, rows), chunk) in some.into_iter().zip(&chunks) {
+            push(&chunk.lock().expect("no chunk panics"))?;
+            source.release(rows);
+        }
     }
-    Ok(())
 }
 
 fn check_room(path: &Path, tensors: &[TensorInfo]) -> Result<(), Error> {

@@ -40,6 +40,23 @@ fn means_are_sums_over_counts() {
     assert_eq!(known.of("output.weight", 0), None);
 }
 
+#[test]
+fn what_is_added_is_written_and_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("imatrix.gguf");
+    let mut known = Importance::default();
+    (known.chunks, known.texts) = (3, vec!["a book".into()]);
+    known.add("blk.0.attn_q.weight", 1, 0, &[1.0, 2.0], 2);
+    known.add("blk.0.attn_q.weight", 1, 0, &[3.0, 6.0], 2);
+    known.add("blk.0.ffn_up_exps.weight", 3, 1, &[5.0], 1);
+    known.write(&path, 512).unwrap();
+    let read = Importance::read(&path).unwrap();
+    assert_eq!(read, known);
+    assert_eq!(read.of("blk.0.attn_q.weight", 0), Some(vec![1.0, 2.0]));
+    assert_eq!(read.of("blk.0.ffn_up_exps.weight", 1), Some(vec![5.0]));
+    assert_eq!(read.of("blk.0.ffn_up_exps.weight", 2), None);
+}
+
 /// The older format of one map.
 fn listed(name: &str, calls: i32, numbers: &[f32]) -> Vec<u8> {
     let mut bytes = 1i32.to_le_bytes().to_vec();

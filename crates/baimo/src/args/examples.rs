@@ -73,6 +73,7 @@ Examples:
   baimo quantize ./folder model-q4.gguf --type q4_k_m
   baimo quantize qwen3:0.6b qwen3-q6_k.gguf --type q6_k
   baimo quantize big-f16.gguf small.gguf --type q5_k_m --rule 'attn_v=q8_0' --rule 'ffn_down=q6_k'
+  baimo quantize ./folder small.gguf --type iq4_xs --imatrix-from book.txt
   baimo quantize big-f16.gguf small.gguf --type q3_k_m --imatrix imatrix.gguf
   baimo quantize already-q8_0.gguf plain.gguf --type f16 --allow-requantize";
 

@@ -31,8 +31,15 @@ pub struct Quantize {
     pub allow_requantize: bool,
     /// An importance matrix, as llama.cpp writes it, in either of its formats: columns that matter
     /// more are rounded with more care
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "imatrix_from")]
     pub imatrix: Option<PathBuf>,
+    /// Runs the model over a text to see how much each column matters: some hundred kB of what the
+    /// model is for, in UTF-8. The whole model is in memory meanwhile
+    #[arg(long, value_name = "TEXT")]
+    pub imatrix_from: Option<PathBuf>,
+    /// Keeps the importance matrix, as a file that llama.cpp's llama-quantize reads, too
+    #[arg(long, value_name = "FILE")]
+    pub imatrix_out: Option<PathBuf>,
     /// Threads that compute [default: one for each processor]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub threads: Option<u16>,

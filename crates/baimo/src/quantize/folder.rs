@@ -1,10 +1,10 @@
 //! What a Hugging Face folder says, in the words of a GGUF file.
 
-use crate::source::Source;
+use crate::source::{CONFIG_LENGTH_MAX, Source};
 use anyhow::{Context, Result};
 use baimo_labs::{GgufOutline, GgufTensors, GgufValue};
 use baimo_text::{GgufVocabulary, Template};
-use baimo_weights::gguf::{Array, Kind, Value};
+use baimo_weights::gguf::{self, Array, Kind, Value, Writer};
 use baimo_weights::{Draft, Layout};
 use std::path::Path;
 
@@ -22,25 +22,29 @@ pub fn draft<'a>(source: &'a Source, folder: &Path) -> Result<(Draft<'a>, Vec<(S
         renamed: outline.renamed,
         rope_divisors: outline.rope_divisors.clone(),
     };
-    let draft = Draft::of_folder(source.checkpoint()?, blueprint, &layout)?;
-    outline.check(blueprint, &Tensors(&draft))?;
-    let mut header: Vec<(String, Value)> =
-        outline.pairs.into_iter().map(|(key, value)| (key, stored(value))).collect();
+    let draft = Draft::of_folder(source.checkpoint()?, blueprint, layout)?;
+    let stored = |(key, value): &(String, GgufValue)| (key.clone(), stored(value));
+    let mut header: Vec<(String, Value)> = outline.pairs.iter().map(stored).collect();
     let name = folder.canonicalize().ok();
     let name = name.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
     if let Some(name) = name {
         header.insert(1, ("general.name".into(), Value::String(name.into_owned())));
     }
     header.extend(vocabulary(folder, blueprint.vocab)?);
+    // What a reader of the file will find, by way of the bytes.
+    let bytes = Writer::new(Vec::new(), folder, &header, &[])?.finish()?;
+    let written = gguf::read(&bytes, folder)?.metadata.to_json(CONFIG_LENGTH_MAX);
+    let written = written.as_object().context("GGUF metadata is an object")?;
+    outline.check(written, &Tensors(&draft), blueprint)?;
     Ok((draft, header))
 }
 
-fn stored(value: GgufValue) -> Value {
+fn stored(value: &GgufValue) -> Value {
     match value {
-        GgufValue::Count(count) => Value::Unsigned(Kind::U32, count),
-        GgufValue::Number(number) => Value::F32(number),
-        GgufValue::Flag(flag) => Value::Bool(flag),
-        GgufValue::Text(text) => Value::String(text),
+        GgufValue::Count(count) => Value::Unsigned(Kind::U32, *count),
+        GgufValue::Number(number) => Value::F32(*number),
+        GgufValue::Flag(flag) => Value::Bool(*flag),
+        GgufValue::Text(text) => Value::String(text.clone()),
     }
 }
 
@@ -99,6 +103,9 @@ fn vocabulary(folder: &Path, size: usize) -> Result<Vec<(String, Value)>> {
     put("padding_token_id", id(vocabulary.padding));
     put("add_bos_token", vocabulary.add_bos.map(Value::Bool));
     put("add_space_prefix", vocabulary.add_space_prefix.map(Value::Bool));
+    put("remove_extra_whitespaces", vocabulary.remove_extra_whitespaces.map(Value::Bool));
+    let map = |bytes: Vec<u8>| Value::Array(Array::Numbers(Kind::U8, bytes));
+    put("precompiled_charsmap", vocabulary.precompiled_charsmap.map(map));
     pairs.extend(template.map(|text| ("tokenizer.chat_template".into(), Value::String(text))));
     Ok(pairs)
 }

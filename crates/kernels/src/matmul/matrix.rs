@@ -21,6 +21,10 @@ pub struct Matrix {
     scales: Option<TileScales>,
 }
 
+/// Which matrix: where its tiles are, which do not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MatrixId(usize);
+
 /// Whose memory the tiles are in. They begin on a cache line either way.
 enum Bytes {
     Own(AlignedBuffer<u8>),
@@ -152,6 +156,11 @@ impl Matrix {
     /// The format of its weights.
     pub fn format(&self) -> Format {
         self.format
+    }
+
+    /// Tells it from all other matrices that are in memory with it, wherever it is moved.
+    pub fn id(&self) -> MatrixId {
+        MatrixId(self.bytes.as_ptr().addr())
     }
 
     /// Bytes of memory it holds.

@@ -16,6 +16,7 @@ mod codes;
 mod lane;
 mod layout;
 mod matrix;
+mod observer;
 mod pack;
 mod scalar;
 mod split;
@@ -25,8 +26,10 @@ mod tiles;
 pub use activations::{Activations, InputKind, input_kind};
 pub(crate) use activations::{Int8Block, Int8Group, Int16Block};
 pub use matrix::{
-    BlockScales, LAYOUT_VERSION, Matrix, MatrixBuilder, ROWS_TOGETHER, pack_tiles, packed_bytes,
+    BlockScales, LAYOUT_VERSION, Matrix, MatrixBuilder, MatrixId, ROWS_TOGETHER, pack_tiles,
+    packed_bytes,
 };
+pub use observer::{Observer, Seen};
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
@@ -67,6 +70,9 @@ pub struct Gate<'a> {
 /// # Panics
 /// If an output's length, an input's columns, an input row or a gate does not fit.
 pub fn products(kernels: &Kernels, list: &mut [Product]) {
+    if let Some(observer) = kernels.observer() {
+        observer.look(list);
+    }
     let jobs: Vec<Job> = list.iter_mut().map(Job::new).collect();
     let split = Split::new(&jobs, kernels.pool.threads());
     kernels.pool.run(split.chunks(), &|chunk| {

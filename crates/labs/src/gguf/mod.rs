@@ -7,6 +7,7 @@ pub(crate) mod fused;
 pub(crate) mod hybrid;
 mod joined;
 pub(crate) mod recurrent;
+mod same;
 pub(crate) mod windowed;
 mod write;
 

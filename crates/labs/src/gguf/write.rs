@@ -1,15 +1,14 @@
 //! From a checkpoint's Blueprint to the header of a GGUF file that says the same: the inverse of
-//! reading one. What is written is read again and compared, so that a model of which the keys
-//! cannot tell everything is refused and not written wrongly.
+//! reading one. What is written is read again and compared ([`super::same`]), so that a model of
+//! which the keys cannot tell everything is refused and not written wrongly.
 
-use super::{Gguf, GgufHeader, GgufTensors};
+use super::Gguf;
 use crate::LABS;
 use crate::error::{Error, Result};
 use baimo_blueprint::{
-    Blueprint, Experts, Ffn, Latent, Layer, Mixer, Query, Rope, RopeScaling, RopeStyle, Scores,
-    Softmax,
+    Blueprint, Experts, Ffn, Latent, Layer, Mixer, Query, Rope, RopeScaling, Scores, Softmax,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A value of a header.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,72 +66,9 @@ impl GgufOutline {
             rope_divisors,
         })
     }
-
-    /// Reads the header as a reader of the file will, and compares.
-    ///
-    /// # Errors
-    /// Where it says another model.
-    pub fn check(&self, blueprint: &Blueprint, tensors: &dyn GgufTensors) -> Result<()> {
-        let json = |value: &GgufValue| match value {
-            GgufValue::Count(count) => Value::from(*count),
-            GgufValue::Number(number) => number.to_string().parse::<f64>().unwrap_or(0.0).into(),
-            GgufValue::Flag(flag) => Value::from(*flag),
-            GgufValue::Text(text) => Value::from(text.as_str()),
-        };
-        let pairs = self.pairs.iter().map(|(key, value)| (key.clone(), json(value)));
-        let metadata: Map<String, Value> = pairs.collect();
-        let read = GgufHeader::new(&metadata, tensors)?.blueprint()?;
-        let (wanted, read) = (comparable(blueprint.clone()), comparable(read));
-        let same = wanted.layers.len() == read.layers.len();
-        let differ = wanted.layers.iter().zip(&read.layers).position(|(a, b)| a != b);
-        let place = match (same, differ) {
-            (false, _) => "its number of layers".to_owned(),
-            (true, Some(layer)) => format!("layer {layer}"),
-            (true, None) if wanted != read => "what is around its layers".to_owned(),
-            (true, None) => return Ok(()),
-        };
-        Err(inexpressible(blueprint, &place))
-    }
 }
 
-/// A Blueprint without what is spelled otherwise in a file and means the same.
-fn comparable(mut blueprint: Blueprint) -> Blueprint {
-    blueprint.architecture.clear();
-    blueprint.set_aside.clear();
-    for mixer in blueprint.layers.iter_mut().flat_map(Layer::mixers_mut) {
-        let rope = match mixer {
-            Mixer::Softmax(mixer) => mixer.rope.as_mut(),
-            Mixer::Latent(mixer) => {
-                // A factor comes from a product of rounded ones.
-                mixer.scale = coarse(mixer.scale);
-                mixer.rope.as_mut()
-            }
-            Mixer::Reuse(_) | Mixer::Recurrent(_) => None,
-        };
-        let Some(rope) = rope else { continue };
-        rope.style = RopeStyle::Half;
-        match &mut rope.scaling {
-            RopeScaling::Llama3 { .. } | RopeScaling::Divided { .. } => {
-                rope.scaling = RopeScaling::None;
-            }
-            RopeScaling::Yarn { attention, .. } => *attention = coarse(*attention),
-            RopeScaling::None
-            | RopeScaling::Linear { .. }
-            | RopeScaling::Ntk { .. }
-            | RopeScaling::Long { .. }
-            | RopeScaling::Steps { .. }
-            | RopeScaling::Dynamic { .. } => {}
-        }
-    }
-    blueprint
-}
-
-/// Four digits.
-fn coarse(x: f32) -> f32 {
-    (x * 1e4).round() / 1e4
-}
-
-fn inexpressible(blueprint: &Blueprint, what: &str) -> Error {
+pub(super) fn inexpressible(blueprint: &Blueprint, what: &str) -> Error {
     Error::Inexpressible { architecture: blueprint.architecture.clone(), what: what.to_owned() }
 }
 
@@ -163,10 +99,7 @@ impl Header {
         self.count("embedding_length", blueprint.hidden);
         self.count("vocab_size", blueprint.vocab);
         // Where all layers have experts, the width of an FFN without them is said all the same.
-        let dense = ffns(blueprint).find_map(|ffn| match ffn {
-            Ffn::Dense(dense) => Some(dense.width),
-            Ffn::Plain(_) | Ffn::Experts(_) => None,
-        });
+        let dense = dense_width(blueprint);
         let said = config["intermediate_size"].as_u64().map(|width| width as usize);
         match dense.or(said) {
             Some(width) => self.count("feed_forward_length", width),
@@ -249,22 +182,7 @@ impl Header {
                 }
                 Ok(None)
             }
-            &RopeScaling::Llama3 { factor, low, high, original } => {
-                let divisor = |pair: usize| {
-                    let turn = rope.theta.powf(2.0 * pair as f64 / rope.dim as f64);
-                    let wavelength = 2.0 * std::f64::consts::PI * turn;
-                    let turns = original as f64 / wavelength;
-                    match turns {
-                        turns if turns < low => factor as f32,
-                        turns if turns > high => 1.0,
-                        turns => {
-                            let kept = (turns - low) / (high - low);
-                            (1.0 / (kept + (1.0 - kept) / factor)) as f32
-                        }
-                    }
-                };
-                Ok(Some((0..rope.dim / 2).map(divisor).collect()))
-            }
+            RopeScaling::Llama3 { .. } => Ok(rope.divisors()),
             RopeScaling::Divided { .. }
             | RopeScaling::Yarn { .. }
             | RopeScaling::Ntk { .. }
@@ -274,12 +192,23 @@ impl Header {
         }
     }
 
+    /// Readers of files with latent attention ask for these keys even so, for any width.
+    fn no_experts(&mut self, blueprint: &Blueprint) {
+        self.count("leading_dense_block_count", blueprint.layers.len());
+        self.count("expert_feed_forward_length", dense_width(blueprint).unwrap_or(0));
+        self.count("expert_shared_count", 0);
+    }
+
     fn experts(&mut self, blueprint: &Blueprint) -> Result<()> {
         let experts = ffns(blueprint).find_map(|ffn| match ffn {
             Ffn::Experts(experts) => Some(experts),
             Ffn::Dense(_) | Ffn::Plain(_) => None,
         });
         let Some(Experts { count, active, width, router, shared, .. }) = experts else {
+            let mut mixers = blueprint.layers.iter().flat_map(Layer::mixers);
+            if mixers.any(|mixer| matches!(mixer, Mixer::Latent(_))) {
+                self.no_experts(blueprint);
+            }
             return Ok(());
         };
         let dense = ffns(blueprint).take_while(|ffn| matches!(ffn, Ffn::Dense(_))).count();
@@ -313,4 +242,12 @@ impl Header {
 
 fn ffns(blueprint: &Blueprint) -> impl Iterator<Item = &Ffn> {
     blueprint.layers.iter().flat_map(Layer::ffns)
+}
+
+/// Of the first FFN that every token meets.
+fn dense_width(blueprint: &Blueprint) -> Option<usize> {
+    ffns(blueprint).find_map(|ffn| match ffn {
+        Ffn::Dense(dense) => Some(dense.width),
+        Ffn::Plain(_) | Ffn::Experts(_) => None,
+    })
 }

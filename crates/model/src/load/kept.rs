@@ -181,6 +181,7 @@ impl<'a> Load<'a> {
             rotations: Rotations::of(self.blueprint),
             biases: Vec::new(),
             experts: ExpertsSeen::default(),
+            observed: Vec::new(),
             state: 0,
             bytes: 0,
         };

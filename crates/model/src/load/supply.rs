@@ -4,7 +4,9 @@ use super::Loader;
 use crate::ffn::expert_cache::{ExpertCache, Parts};
 use crate::ffn::experts::Within;
 use baimo_blueprint::{Blueprint, Tensor};
-use baimo_kernels::matmul::{BlockScales, Matrix, MatrixBuilder, ROWS_TOGETHER, pack_tiles};
+use baimo_kernels::matmul::{
+    BlockScales, Matrix, MatrixBuilder, MatrixId, ROWS_TOGETHER, pack_tiles,
+};
 use baimo_weights::store::{PackedReader, PackedWriter};
 use baimo_weights::{Claims, Error, Role, RowSource, Target};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -39,6 +41,15 @@ pub(crate) struct ExpertsSeen {
     pub parts: Vec<Vec<Parts>>,
     /// What layers look into: set where not all experts may be in memory.
     pub cache: Arc<OnceLock<ExpertCache>>,
+}
+
+/// Which tensor a matrix was made of, where products are observed.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    pub tensor: Tensor,
+    /// Which expert or head.
+    pub part: Option<usize>,
+    pub matrix: MatrixId,
 }
 
 impl Supply<'_> {
@@ -134,20 +145,24 @@ impl<'a> Loader<'a, '_> {
         source: impl FnOnce(&mut Claims<'a>) -> Result<RowSource<'a>, Error>,
     ) -> Result<Matrix, Error> {
         let name = name_of(tensor, part);
-        match &mut self.supply {
+        let matrix = match &mut self.supply {
             Supply::Kept(reader) => {
                 let matrix = reader.matrix(&name, shape)?;
                 (self.progress)(shape[0] * shape[1]);
                 self.bytes += matrix.bytes();
-                Ok(matrix)
+                matrix
             }
             Supply::Made { claims, target, .. } => {
                 let source = source(claims)?;
                 let format =
                     baimo_weights::target_format(*target, source.format(), source.columns(), role);
-                self.pack(&name, source.into_format(format))
+                self.pack(&name, source.into_format(format))?
             }
+        };
+        if self.kernels.observer().is_some() {
+            self.observed.push(Observed { tensor: tensor.clone(), part, matrix: matrix.id() });
         }
+        Ok(matrix)
     }
 
     /// Packs all rows of a source, each thread a chunk at a time.

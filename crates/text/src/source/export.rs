@@ -1,13 +1,15 @@
 //! The tokenizer of a Hugging Face folder in the words of a GGUF file: what reading one undoes.
 
-use super::huggingface::{byte_level_patterns, is_nfc, merge_pairs, token_id};
+use super::huggingface::{File, byte_level_patterns, is_nfc, merge_pairs, token_id};
+use super::ranks::{self, Ranks};
 use super::sentencepiece::{self, Kind, Pieces};
-use super::{FolderConfig, GgufVocabulary, ranks};
-use crate::error::{Error, Result, read, read_json};
+use super::{FolderConfig, GgufVocabulary, filling, find_ranks};
+use crate::added::AddedToken;
+use crate::error::{Error, Result, read};
 use crate::patterns::pre_tokenizer_of;
 use crate::pipeline::SpacePrefix;
 use crate::tokenizer::Tokenizer;
-use serde_json::Value;
+use crate::vocabulary::byte_level_of_bytes;
 use std::path::Path;
 
 const HINT: &str = "convert the model with llama.cpp's converter, then quantize that file";
@@ -23,20 +25,26 @@ impl GgufVocabulary {
     /// words for.
     pub fn from_folder(folder: &Path, size: usize) -> Result<GgufVocabulary> {
         let config = FolderConfig::read(folder)?;
-        let tokenizer = Tokenizer::from_folder(folder)?;
-        let json = folder.join("tokenizer.json");
-        let from_json = match json.exists() {
-            true => byte_level(&json, &config)?,
-            false => None,
+        let (json, ranks) = (folder.join("tokenizer.json"), find_ranks(folder)?);
+        let model = folder.join("tokenizer.model");
+        let (mut tokenizer, (mut vocabulary, mut tokens)) = if json.exists() {
+            let file = File::read(&json)?;
+            let tokenizer = file.tokenizer(&config)?;
+            match byte_level(&json, &file, &config)? {
+                Some(exported) => (tokenizer, exported),
+                None if model.exists() => (tokenizer, by_model(folder, &model, &config)?.1),
+                None => return Err(no_words(folder)),
+            }
+        } else if let Some(ranks) = ranks {
+            by_ranks(&ranks, &read(&ranks)?, &config)?
+        } else if model.exists() {
+            by_model(folder, &model, &config)?
+        } else {
+            // Says what is there, or that nothing is.
+            Tokenizer::from_folder(folder)?;
+            return Err(no_words(folder));
         };
-        let (mut vocabulary, mut tokens) = match from_json {
-            Some(found) => found,
-            None => scored(folder, &config)?,
-        };
-        for added in &config.added {
-            let kind = if added.special { Kind::Control } else { Kind::UserDefined };
-            put(&mut tokens, added.id, &added.content, kind, &config.file)?;
-        }
+        config.complete(&mut tokenizer);
         if tokens.len() > size {
             let (found, wanted) = (tokens.len().to_string(), format!("at most {size}, the rows"));
             return Err(unsupported(folder, "tokens", &found, wanted));
@@ -78,36 +86,28 @@ fn put(tokens: &mut Vec<Option<Token>>, id: u32, text: &str, kind: Kind, file: &
     Ok(())
 }
 
+/// A vocabulary without its tokens, and those, by id.
+type Exported = (GgufVocabulary, Vec<Option<Token>>);
+
 /// Byte-level BPE; `None` where the file is of another kind.
-fn byte_level(
-    path: &Path,
-    config: &FolderConfig,
-) -> Result<Option<(GgufVocabulary, Vec<Option<Token>>)>> {
-    let (json, file) = (read_json(path)?, path.display().to_string());
+fn byte_level(path: &Path, file: &File, config: &FolderConfig) -> Result<Option<Exported>> {
+    let (json, file, added) = (&file.json, &file.name, file.added(config)?);
     let model = &json["model"];
-    let Some(patterns) = byte_level_patterns(&json) else { return Ok(None) };
+    let Some(patterns) = byte_level_patterns(json) else { return Ok(None) };
     if !matches!(model["type"].as_str(), Some("BPE") | None) {
         return Ok(None);
     }
     let whole = model["ignore_merges"].as_bool().unwrap_or(false);
-    let pre = pre_tokenizer_of(&patterns, is_nfc(&json), whole).ok_or_else(|| {
-        let found = format!("the patterns {patterns:?}");
-        unsupported(path, "pre_tokenizer", &found, "those of a known tokenizer.ggml.pre".into())
-    })?;
+    let pre = pre_tokenizer_named(path, &patterns, is_nfc(json), whole)?;
     let mut tokens = Vec::new();
     for (text, id) in model["vocab"].as_object().into_iter().flatten() {
-        put(&mut tokens, token_id(&file, text, id)?, text, Kind::Normal, &config.file)?;
+        put(&mut tokens, token_id(file, text, id)?, text, Kind::Normal, &config.file)?;
     }
-    for added in json["added_tokens"].as_array().into_iter().flatten() {
-        let text = added["content"].as_str().unwrap_or_default();
-        let special = added["special"] == Value::Bool(true);
-        let kind = if special { Kind::Control } else { Kind::UserDefined };
-        put(&mut tokens, token_id(&file, text, &added["id"])?, text, kind, &file)?;
-    }
-    let merges = merge_pairs(&file, &model["merges"])?
+    put_added(&mut tokens, added.iter().map(|(token, _)| token), file)?;
+    let merges = merge_pairs(file, &model["merges"])?
         .map(|pair| pair.map(|(left, right)| format!("{left} {right}")));
     let merges: Option<Vec<String>> = merges.collect();
-    let no_pair = || Error::malformed(&file, "model.merges has what is not two tokens", HINT);
+    let no_pair = || Error::malformed(file, "model.merges has what is not two tokens", HINT);
     let vocabulary = GgufVocabulary {
         model: "gpt2".into(),
         pre: Some(pre.to_owned()),
@@ -117,31 +117,80 @@ fn byte_level(
     Ok(Some((vocabulary, tokens)))
 }
 
-/// SentencePiece's BPE.
-fn scored(folder: &Path, config: &FolderConfig) -> Result<(GgufVocabulary, Vec<Option<Token>>)> {
-    let path = folder.join("tokenizer.model");
-    let wanted = || "tokenizer.json of byte-level BPE, or SentencePiece's tokenizer.model".into();
-    if !path.exists() {
-        return Err(unsupported(folder, "tokenizer", "another kind", wanted()));
+/// The name of a pre-tokenizer of GGUF files that cuts text by these patterns.
+fn pre_tokenizer_named(
+    path: &Path,
+    patterns: &[String],
+    nfc: bool,
+    whole: bool,
+) -> Result<&'static str> {
+    pre_tokenizer_of(patterns, nfc, whole).ok_or_else(|| {
+        let found = format!("the patterns {patterns:?}");
+        unsupported(path, "pre_tokenizer", &found, "those of a known tokenizer.ggml.pre".into())
+    })
+}
+
+fn put_added<'t>(
+    tokens: &mut Vec<Option<Token>>,
+    added: impl IntoIterator<Item = &'t AddedToken>,
+    file: &str,
+) -> Result<()> {
+    for token in added {
+        let kind = if token.special { Kind::Control } else { Kind::UserDefined };
+        put(tokens, token.id, &token.content, kind, file)?;
     }
-    let bytes = read(&path)?;
+    Ok(())
+}
+
+/// What lies in `tokenizer.model`: SentencePiece's pieces, or ranks.
+fn by_model(folder: &Path, path: &Path, config: &FolderConfig) -> Result<(Tokenizer, Exported)> {
+    let bytes = read(path)?;
     if ranks::is_ranks(&bytes) {
-        return Err(unsupported(&path, "tokenizer", "tiktoken ranks", wanted()));
+        return by_ranks(path, &bytes, config);
     }
-    let (Pieces { list, unigram, prefix, .. }, _) = sentencepiece::pieces(&path, &bytes, config)?;
-    if unigram {
-        return Err(unsupported(&path, "model_type", "Unigram", "BPE".into()));
+    if filling::is_class(config) {
+        return Err(no_words(folder));
     }
-    let scores = list.iter().map(|(_, score, _)| *score).collect();
-    let tokens = list.into_iter().map(|(text, _, kind)| Some((text, kind))).collect();
+    let (pieces, ends) = sentencepiece::pieces(path, &bytes, config)?;
+    let Pieces { list, unigram, prefix, squeeze, map, .. } = &pieces;
     let vocabulary = GgufVocabulary {
-        model: "llama".into(),
+        model: if *unigram { "t5" } else { "llama" }.into(),
         pre: Some("default".into()),
-        scores: Some(scores),
-        add_space_prefix: Some(prefix != SpacePrefix::Never),
+        scores: Some(list.iter().map(|(_, score, _)| *score).collect()),
+        add_space_prefix: Some(*prefix != SpacePrefix::Never),
+        remove_extra_whitespaces: unigram.then_some(*squeeze),
+        precompiled_charsmap: map.clone().filter(|_| *unigram),
         ..GgufVocabulary::default()
     };
-    Ok((vocabulary, tokens))
+    let tokens = list.iter().map(|(text, _, kind)| Some((text.clone(), *kind)));
+    let mut tokens: Vec<_> = tokens.collect();
+    put_added(&mut tokens, &config.added, &config.file)?;
+    Ok((sentencepiece::finish(pieces, ends, config)?, (vocabulary, tokens)))
+}
+
+/// tiktoken's ranks. Files of byte-level BPE list merges: all pairs that make a token, in the order
+/// of the ranks of what they make, merge as ranks do.
+fn by_ranks(path: &Path, bytes: &[u8], config: &FolderConfig) -> Result<(Tokenizer, Exported)> {
+    let ranks = Ranks::read(path, bytes, config)?;
+    let pre = pre_tokenizer_named(path, &[ranks.pattern().to_owned()], ranks.nfc(), false)?;
+    let merges = ranks.merges().into_iter();
+    let merges = merges.map(|pair| pair.map(byte_level_of_bytes).join(" "));
+    let vocabulary = GgufVocabulary {
+        model: "gpt2".into(),
+        pre: Some(pre.to_owned()),
+        merges: Some(merges.collect()),
+        ..GgufVocabulary::default()
+    };
+    let normal = |token: &Vec<u8>| Some((byte_level_of_bytes(token), Kind::Normal));
+    let mut tokens: Vec<_> = ranks.tokens.iter().map(normal).collect();
+    put_added(&mut tokens, &ranks.added, &config.file)?;
+    Ok((ranks.tokenizer()?, (vocabulary, tokens)))
+}
+
+fn no_words(folder: &Path) -> Error {
+    let wanted = "tokenizer.json of byte-level BPE, tiktoken ranks, or SentencePiece's \
+                  tokenizer.model";
+    unsupported(folder, "tokenizer", "another kind", wanted.into())
 }
 
 fn unsupported(path: &Path, key: &str, found: &str, wanted: String) -> Error {

@@ -22,22 +22,55 @@ use std::path::Path;
 
 const DAMAGED: &str = "take tokenizer.json from the model's own repository again";
 
-/// Reads a `tokenizer.json`.
-pub(crate) fn load(path: &Path, config: &FolderConfig) -> Result<Tokenizer> {
-    let file = path.display().to_string();
-    let bytes = read(path)?;
-    let wrong = |cause: serde_json::Error| {
-        Error::malformed(&file, format!("not JSON: {cause}"), "was the download cut short?")
-    };
-    let json: Value = serde_json::from_slice(&bytes).map_err(wrong)?;
-    let spelling = Spelling::read(&file, &json)?;
-    let (vocabulary, added) = vocabulary(&file, &json, spelling, config)?;
-    let engine = match pipeline(&file, &json, &added)? {
-        Some(pipeline) => Engine::Pipeline(Box::new(pipeline)),
-        None => library(&file, &bytes)?,
-    };
-    let [prefix, ending] = around(&json["post_processor"]);
-    Ok(Tokenizer { prefix, ending, ..Tokenizer::new(engine, vocabulary) })
+/// A `tokenizer.json`.
+pub(crate) struct File {
+    /// Its name, for messages.
+    pub name: String,
+    bytes: Vec<u8>,
+    /// All it says.
+    pub json: Value,
+}
+
+impl File {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<File> {
+        let (name, bytes) = (path.display().to_string(), read(path)?);
+        let wrong = |cause: serde_json::Error| {
+            Error::malformed(&name, format!("not JSON: {cause}"), "was the download cut short?")
+        };
+        let json = serde_json::from_slice(&bytes).map_err(wrong)?;
+        Ok(File { name, bytes, json })
+    }
+
+    /// The tokenizer it describes.
+    pub fn tokenizer(&self, config: &FolderConfig) -> Result<Tokenizer> {
+        let File { name, bytes, json } = self;
+        let spelling = Spelling::read(name, json)?;
+        let added = self.added(config)?;
+        let vocabulary = vocabulary(name, json, spelling, &added)?;
+        let engine = match pipeline(name, json, &added)? {
+            Some(pipeline) => Engine::Pipeline(Box::new(pipeline)),
+            None => library(name, bytes)?,
+        };
+        let [prefix, ending] = around(&json["post_processor"]);
+        Ok(Tokenizer { prefix, ending, ..Tokenizer::new(engine, vocabulary) })
+    }
+
+    /// The tokens beside the model's: its own, then those that only `config` has.
+    pub fn added(&self, config: &FolderConfig) -> Result<Vec<Added>> {
+        let mut added = Vec::new();
+        for token in self.json["added_tokens"].as_array().into_iter().flatten() {
+            let text = token["content"].as_str().unwrap_or_default();
+            let normalized = token["normalized"].as_bool().unwrap_or(true);
+            added.push((added_token(token_id(&self.name, text, &token["id"])?, token), normalized));
+        }
+        for token in &config.added {
+            if added.iter().all(|(known, _): &Added| known.content != token.content) {
+                added.push((token.clone(), false));
+            }
+        }
+        Ok(added)
+    }
 }
 
 fn library(file: &str, bytes: &[u8]) -> Result<Engine> {
@@ -115,14 +148,9 @@ fn steps<'j>(json: &'j Value, key: &str) -> Vec<&'j Value> {
 }
 
 /// An added token, and whether it is looked for in the normalized text.
-type Added = (AddedToken, bool);
+pub(crate) type Added = (AddedToken, bool);
 
-fn vocabulary(
-    file: &str,
-    json: &Value,
-    spelling: Spelling,
-    config: &FolderConfig,
-) -> Result<(Vocabulary, Vec<Added>)> {
+fn vocabulary(file: &str, json: &Value, spelling: Spelling, added: &[Added]) -> Result<Vocabulary> {
     let mut vocabulary = Vocabulary::new(file);
     vocabulary.strips_first_space =
         matches!(spelling, Spelling::SentencePiece { strips: true, .. });
@@ -142,21 +170,10 @@ fn vocabulary(
         }
         _ => return Err(no_vocabulary()),
     }
-    let mut added = Vec::new();
-    for token in json["added_tokens"].as_array().into_iter().flatten() {
-        let id = token_id(file, token["content"].as_str().unwrap_or_default(), &token["id"])?;
-        let normalized = token["normalized"].as_bool().unwrap_or(true);
-        added.push((added_token(id, token), normalized));
-    }
-    for token in &config.added {
-        if added.iter().all(|(known, _)| known.content != token.content) {
-            added.push((token.clone(), false));
-        }
-    }
-    for (token, _) in &added {
+    for (token, _) in added {
         vocabulary.set_added(token.id, &token.content, token.special)?;
     }
-    Ok((vocabulary, added))
+    Ok(vocabulary)
 }
 
 /// The patterns of a byte-level file; `None` where it is of another kind.
@@ -268,7 +285,7 @@ fn bpe(file: &str, model: &Value, byte_level: bool) -> Result<Option<Bpe>> {
     let Some(alphabet) = alphabet else {
         return Ok(None);
     };
-    let pairs = merges(file, &model["merges"], &ids)?;
+    let pairs = merge_table(file, "model.merges", merge_pairs(file, &model["merges"])?, &ids)?;
     let ignores_merges = model["ignore_merges"].as_bool().unwrap_or(false);
     let whole = |(token, id): (&&str, &u32)| {
         let bytes = if byte_level { bytes_of_byte_level(token) } else { token.as_bytes().into() };
@@ -320,14 +337,6 @@ fn characters(model: &Value, ids: &FxHashMap<&str, u32>) -> Option<Alphabet> {
     };
     let ids = ids.iter().filter_map(single).collect();
     Some(Alphabet::Characters { ids, bytes, unknown, fuse_unknown })
-}
-
-fn merges(
-    file: &str,
-    json: &Value,
-    ids: &FxHashMap<&str, u32>,
-) -> Result<FxHashMap<(u32, u32), Merge>> {
-    merge_table(file, "model.merges", merge_pairs(file, json)?, ids)
 }
 
 /// The merges of a file, however it writes them; `None` for what is not two tokens.

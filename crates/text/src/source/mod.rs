@@ -36,7 +36,7 @@ impl Tokenizer {
 fn read_tokenizer(folder: &Path, config: &FolderConfig) -> Result<Tokenizer> {
     let json = folder.join("tokenizer.json");
     if json.exists() {
-        return huggingface::load(&json, config);
+        return huggingface::File::read(&json)?.tokenizer(config);
     }
     if let Some(path) = find_ranks(folder)? {
         return ranks::load(&path, &read(&path)?, config);

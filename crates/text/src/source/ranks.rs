@@ -77,20 +77,19 @@ pub(crate) fn is_ranks(bytes: &[u8]) -> bool {
     parse_line(line).is_some()
 }
 
+/// What ranks and their class say.
+pub(crate) struct Ranks {
+    file: String,
+    /// The tokens by rank, which is their id.
+    pub tokens: Vec<Vec<u8>>,
+    /// The special tokens, whose ids are not ranks.
+    pub added: Vec<AddedToken>,
+    dialect: &'static Dialect,
+}
+
 /// Reads ranks with the dialect that `config` names.
 pub(crate) fn load(path: &Path, bytes: &[u8], config: &FolderConfig) -> Result<Tokenizer> {
-    let file = path.display().to_string();
-    let class = config.class.as_deref().unwrap_or("missing");
-    let dialect = DIALECTS.iter().find(|dialect| dialect.class == class);
-    let dialect = dialect.ok_or_else(|| Error::Unsupported {
-        file: config.file.clone(),
-        key: "tokenizer_class".to_owned(),
-        found: class.to_owned(),
-        wanted: DIALECTS.iter().map(|dialect| dialect.class).collect::<Vec<_>>().join(", "),
-        hint: "a tokenizer.json, if the model has one, needs no class",
-    })?;
-    let tokens = parse(&file, bytes)?;
-    build(&file, tokens, dialect, config)
+    Ranks::read(path, bytes, config)?.tokenizer()
 }
 
 fn parse_line(line: &[u8]) -> Option<(Vec<u8>, u32)> {
@@ -128,44 +127,87 @@ fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
     Ok(tokens)
 }
 
-fn build(
-    file: &str,
-    tokens: Vec<Vec<u8>>,
-    dialect: &Dialect,
-    config: &FolderConfig,
-) -> Result<Tokenizer> {
-    let ranked = tokens.iter().enumerate().map(|(id, t)| (id as u32, t.as_slice(), id as u32));
-    let mut alphabet = Box::new([NO_TOKEN; 256]);
-    for (id, token, _) in ranked.clone() {
-        if let [byte] = token {
-            alphabet[*byte as usize] = id;
+impl Ranks {
+    /// Reads a file of the dialect that `config` names.
+    pub fn read(path: &Path, bytes: &[u8], config: &FolderConfig) -> Result<Ranks> {
+        let file = path.display().to_string();
+        let class = config.class.as_deref().unwrap_or("missing");
+        let dialect = DIALECTS.iter().find(|dialect| dialect.class == class);
+        let dialect = dialect.ok_or_else(|| Error::Unsupported {
+            file: config.file.clone(),
+            key: "tokenizer_class".to_owned(),
+            found: class.to_owned(),
+            wanted: DIALECTS.iter().map(|dialect| dialect.class).collect::<Vec<_>>().join(", "),
+            hint: "a tokenizer.json, if the model has one, needs no class",
+        })?;
+        let tokens = parse(&file, bytes)?;
+        let added = specials(tokens.len() as u32, dialect, config);
+        Ok(Ranks { file, tokens, added, dialect })
+    }
+
+    /// How it cuts text into words.
+    pub fn pattern(&self) -> &'static str {
+        self.dialect.pattern
+    }
+
+    /// Whether it normalizes text to NFC first.
+    pub fn nfc(&self) -> bool {
+        self.dialect.nfc
+    }
+
+    /// Every pair of tokens that together are a token, the one that is merged first in front.
+    pub fn merges(&self) -> Vec<[&[u8]; 2]> {
+        let ids: FxHashMap<&[u8], usize> =
+            self.tokens.iter().enumerate().map(|(id, token)| (token.as_slice(), id)).collect();
+        let mut merges = Vec::new();
+        for token in &self.tokens {
+            let halves = (1..token.len()).map(|cut| token.split_at(cut));
+            let ranked = halves
+                .filter_map(|(left, right)| Some((ids.get(left)?, ids.get(right)?, left, right)));
+            let mut ranked: Vec<_> = ranked.collect();
+            ranked.sort_unstable();
+            merges.extend(ranked.into_iter().map(|(.., left, right)| [left, right]));
         }
+        merges
     }
-    if let Some(byte) = (0..=255u8).find(|b| is_in_utf8(*b) && alphabet[*b as usize] == NO_TOKEN) {
-        let fault = format!("no token for the byte 0x{byte:02x}");
-        return Err(Error::malformed(file, fault, "was the download cut short?"));
+
+    /// The tokenizer.
+    pub fn tokenizer(self) -> Result<Tokenizer> {
+        let Ranks { file, tokens, added, dialect } = self;
+        let ranked = tokens.iter().enumerate().map(|(id, t)| (id as u32, t.as_slice(), id as u32));
+        let mut alphabet = Box::new([NO_TOKEN; 256]);
+        for (id, token, _) in ranked.clone() {
+            if let [byte] = token {
+                alphabet[*byte as usize] = id;
+            }
+        }
+        let missing = |byte: &u8| is_in_utf8(*byte) && alphabet[*byte as usize] == NO_TOKEN;
+        if let Some(byte) = (0..=255u8).find(missing) {
+            let fault = format!("no token for the byte 0x{byte:02x}");
+            return Err(Error::malformed(&file, fault, "was the download cut short?"));
+        }
+        let pairs = pairs_by_rank(ranked.clone(), |_, _| true);
+        let whole = ranked.clone().map(|(id, token, _)| (token.into(), id)).collect();
+        let mut vocabulary = Vocabulary::new(&file);
+        for (id, token, _) in ranked {
+            vocabulary.set(id, token, false)?;
+        }
+        for token in &added {
+            vocabulary.set_added(token.id, &token.content, token.special)?;
+        }
+        let wrong = |fault: String| Error::malformed(&file, fault, "check added_tokens_decoder");
+        let bpe = Bpe { alphabet: Alphabet::Bytes(alphabet), pairs, whole: Some(whole) };
+        let pipeline = Pipeline {
+            raw: AddedTokens::new(added).map_err(wrong)?,
+            normalizer: if dialect.nfc { Normalizer::Nfc } else { Normalizer::None },
+            normalized: AddedTokens::new(Vec::new()).map_err(wrong)?,
+            splitter: Splitter::new(&[dialect.pattern]).expect("our own patterns compile"),
+            model: Model::Bpe(bpe),
+        };
+        let engine = Engine::Pipeline(Box::new(pipeline));
+        let prefix = dialect.prefix.iter().filter_map(|name| vocabulary.added_id(name)).collect();
+        Ok(Tokenizer { prefix, ..Tokenizer::new(engine, vocabulary) })
     }
-    let pairs = pairs_by_rank(ranked.clone(), |_, _| true);
-    let whole = ranked.clone().map(|(id, token, _)| (token.into(), id)).collect();
-    let mut vocabulary = Vocabulary::new(file);
-    for (id, token, _) in ranked {
-        vocabulary.set(id, token, false)?;
-    }
-    let added = specials(tokens.len() as u32, dialect, config);
-    for token in &added {
-        vocabulary.set_added(token.id, &token.content, token.special)?;
-    }
-    let wrong = |fault: String| Error::malformed(file, fault, "check added_tokens_decoder");
-    let pipeline = Pipeline {
-        raw: AddedTokens::new(added).map_err(wrong)?,
-        normalizer: if dialect.nfc { Normalizer::Nfc } else { Normalizer::None },
-        normalized: AddedTokens::new(Vec::new()).map_err(wrong)?,
-        splitter: Splitter::new(&[dialect.pattern]).expect("our own patterns compile"),
-        model: Model::Bpe(Bpe { alphabet: Alphabet::Bytes(alphabet), pairs, whole: Some(whole) }),
-    };
-    let engine = Engine::Pipeline(Box::new(pipeline));
-    let prefix = dialect.prefix.iter().filter_map(|name| vocabulary.added_id(name)).collect();
-    Ok(Tokenizer { prefix, ..Tokenizer::new(engine, vocabulary) })
 }
 
 /// The special tokens: the class's own, then those that `tokenizer_config.json` names.

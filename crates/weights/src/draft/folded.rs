@@ -133,7 +133,7 @@ fn turned(blueprint: &Blueprint) -> HashMap<String, usize> {
 }
 
 /// The GGUF name, and the tensor as it is written: a fused one whole, where files have it whole.
-fn named(tensor: &Tensor, layout: &Layout) -> Option<(String, Tensor)> {
+pub(super) fn named(tensor: &Tensor, layout: &Layout) -> Option<(String, Tensor)> {
     let whole = names::gguf_candidates(&tensor.expert_name(0)).into_iter().next();
     let name = match (&tensor.fold, whole) {
         (Fold::AsStored | Fold::PlusOne | Fold::UnitRows | Fold::UnitColumns, whole) => whole?.name,

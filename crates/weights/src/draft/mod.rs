@@ -6,13 +6,14 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
-use baimo_blueprint::Blueprint;
+use baimo_blueprint::{self as blueprint, Blueprint, Fold};
 
 use crate::checkpoint::Checkpoint;
 use crate::claims::Claims;
 use crate::error::Error;
 use crate::gguf::Value;
 use crate::importance::Importance;
+use crate::names;
 use crate::quantize::RowSource;
 use crate::rewrite::{Content, write_model};
 use crate::tensor::{Dtype, Tensor, TensorInfo};
@@ -26,6 +27,7 @@ pub struct Draft<'a> {
     tensors: Vec<TensorInfo>,
     /// What each is made of, where it is not taken from a GGUF file as it is.
     folded: Vec<Folded>,
+    layout: Layout<'a>,
 }
 
 /// How a GGUF file of a model lays out what the hub has otherwise.
@@ -44,7 +46,7 @@ impl<'a> Draft<'a> {
     pub fn of_gguf(checkpoint: &'a Checkpoint) -> Draft<'a> {
         let tensors = checkpoint.tensors().cloned().collect();
         let claims = RefCell::new(Claims::new(checkpoint));
-        Draft { checkpoint, claims, tensors, folded: Vec::new() }
+        Draft { checkpoint, claims, tensors, folded: Vec::new(), layout: Layout::default() }
     }
 
     /// The tensors of a checkpoint from the hub, as a GGUF file lays them out.
@@ -55,16 +57,28 @@ impl<'a> Draft<'a> {
     pub fn of_folder(
         checkpoint: &'a Checkpoint,
         blueprint: &Blueprint,
-        layout: &Layout,
+        layout: Layout<'a>,
     ) -> Result<Draft<'a>, Error> {
-        let (tensors, folded) = folded::all(checkpoint, blueprint, layout)?;
+        let (tensors, folded) = folded::all(checkpoint, blueprint, &layout)?;
         let claims = RefCell::new(Claims::new(checkpoint));
-        Ok(Draft { checkpoint, claims, tensors, folded })
+        Ok(Draft { checkpoint, claims, tensors, folded, layout })
     }
 
     /// The tensors by their names in the file to be, of the types that they are made of.
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.tensors
+    }
+
+    /// The tensor of the file to be that has the columns of what a Blueprint asks for: another than
+    /// it asks for where files have several maps in one. `None` where there is none, as where a map
+    /// is met turned.
+    pub fn map(&self, wanted: &blueprint::Tensor) -> Option<&TensorInfo> {
+        let names = match self.folded.is_empty() {
+            false => folded::named(wanted, &self.layout).map(|(name, _)| vec![name])?,
+            true => names_in_gguf(wanted),
+        };
+        let find = |name: &String| self.tensors.iter().find(|tensor| tensor.name == *name);
+        names.iter().find_map(find)
     }
 
     /// All numbers of a small tensor of that GGUF name, `None` where there is none.
@@ -139,6 +153,25 @@ impl<'a> Draft<'a> {
         };
         Ok(Content::Rows(sources.into_iter().enumerate().map(weighed).collect()))
     }
+}
+
+/// What files may call a tensor of which a Blueprint takes whole rows, or all of a part that files
+/// have apart.
+fn names_in_gguf(wanted: &blueprint::Tensor) -> Vec<String> {
+    let part = wanted
+        .part_of_rows()
+        .and_then(|(rows, of)| names::part_of_split(&wanted.name, rows.start == 0, rows.end == of));
+    let whole = match wanted.fold {
+        Fold::AsStored | Fold::Rows { .. } => Some(wanted.expert_name(0)),
+        Fold::PlusOne
+        | Fold::UnitRows
+        | Fold::UnitColumns
+        | Fold::HeadRows { .. }
+        | Fold::HeadRowsTransposed { .. } => None,
+    };
+    let candidates = |name: String| names::gguf_candidates(&name);
+    let all = part.into_iter().chain(whole).flat_map(candidates);
+    all.map(|candidate| candidate.name).collect()
 }
 
 /// The matrices of a stack, one by one, or the one that there is.
