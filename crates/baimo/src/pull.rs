@@ -80,8 +80,8 @@ pub(crate) fn remove(arguments: &Rm) -> Result<()> {
         let named = named(model)?;
         if let Some(target) = named.target {
             bail!(
-                "{model}: found no files of their own: weights become {} while loading\nhint: `baimo \
-                 rm {}` removes what they are made of",
+                "{model}: found no files of their own: weights become {} while loading\n\
+                 hint: `baimo rm {}` removes what they are made of",
                 target.name(),
                 named.reference,
             );

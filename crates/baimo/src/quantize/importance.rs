@@ -53,6 +53,8 @@ fn measured(
         no_cache: true,
         cache_limit: None,
         memory: None,
+        // It is here already.
+        yes: false,
     };
     let alone = Alone { positions: CONTEXT, element: KvElement::F16, rows_at_once: CONTEXT };
     let mut engine = session::observed(source, &loading, alone)?;

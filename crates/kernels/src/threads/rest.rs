@@ -233,8 +233,8 @@ mod tests {
     #[test]
     fn a_worker_gives_way_to_a_caller_that_has_no_processor_for_itself() {
         let sharing = Sharing::default();
-        let mut rest = alone(1, 3);
         let start = Instant::now();
+        let mut rest = alone(1, 3);
         while start.elapsed() < 4 * TURN {
             assert!(!rest.is_due(&sharing), "the caller is alone too");
         }
