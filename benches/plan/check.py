@@ -8,7 +8,7 @@
 
 BAIMO is the command; MAKER the example `random_model` of baimo-tests; NAMEs are those of
 shapes.json, which models of random weights are made of, or paths of models that are there already.
-`run` measures the machine before and after each model's runs: no other work should run beside it.
+`run` measures the machine between each model's runs: no other work should run beside it.
 """
 import json
 import os
@@ -58,7 +58,7 @@ def run(baimo, _maker, folder, name):
         )
         report = json.loads(found.stdout)
         cells = [cell(entry) for entry in entries(report)]
-        print(name, kind, *cells, "tried", report["attempts"], flush=True)
+        print(name, kind, *cells, flush=True)
         lines.append(found.stdout)
     (folder / f"{label(name)}.jsonl").write_text("".join(lines))
 
@@ -84,8 +84,8 @@ def table(folder, title):
     shapes = json.loads(SHAPES.read_text())
     print(f"{title}\n")
     print("| model | weights | memory, MB | prompt, nothing cached | answer, nothing cached "
-          "| prompt, 8192 cached | answer, 8192 cached | tried |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+          "| prompt, 8192 cached | answer, 8192 cached |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     within = [0, 0, 0]
     for file in sorted(folder.glob("*.jsonl")):
         for line in file.read_text().splitlines():
@@ -94,8 +94,7 @@ def table(folder, title):
             name = file.stem.split("-", 2)[-1]
             cells = " | ".join(cell(entry) for entry in entries(report))
             count = report["parameters"] / 1e6
-            print(f"| {name} ({what}, {count:.0f} M) | {report['weights']} | {cells} "
-                  f"| {report['attempts']} |")
+            print(f"| {name} ({what}, {count:.0f} M) | {report['weights']} | {cells} |")
             within[0] += 1
             within[1] += abs(report["memory"][0]["off"]) <= 3
             within[2] += sum(abs(entry["off"]) <= 20 for entry in report["speed"])

@@ -148,7 +148,7 @@ fn types(arguments: &Quantize, draft: &Draft, facts: &Facts) -> Result<Vec<Dtype
 fn print(draft: &Draft, types: &[Dtype]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     for (tensor, dtype) in draft.tensors().iter().zip(types) {
-        let TensorInfo { name, shape, .. } = tensor;
+        let (name, shape) = (tensor.name.escape_debug().to_string(), &tensor.shape);
         writeln!(out, "{name:40} {:>8} -> {:8} {shape:?}", tensor.dtype.name(), dtype.name())?;
     }
     Ok(())

@@ -1,16 +1,19 @@
 //! What MODEL names: a Hugging Face folder, a GGUF file or the built-in model.
 
+mod vocabulary;
+
 use crate::fetching::Outlined;
 use crate::{builtin, fetching};
 use anyhow::{Context, Result, bail};
 use baimo_catalog::store::Named;
 use baimo_labs::{Blueprint, GgufHeader, GgufTensors, Voice, voices};
-use baimo_text::{GgufVocabulary, Template, Tokenizer};
+use baimo_text::{Template, Tokenizer};
 use baimo_weights::gguf::Metadata;
 use baimo_weights::{Checkpoint, Target};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use vocabulary::vocabulary;
 
 /// Arrays of the metadata up to this length are read as configuration.
 pub(crate) const CONFIG_LENGTH_MAX: usize = 4096;
@@ -356,41 +359,4 @@ fn gguf_blueprint(checkpoint: &Checkpoint, metadata: &Metadata) -> Result<Bluepr
     header
         .and_then(|header| header.blueprint())
         .with_context(|| checkpoint.path().display().to_string())
-}
-
-/// The tokenizer keys of a GGUF file.
-fn vocabulary(metadata: &Metadata) -> Result<GgufVocabulary> {
-    let key = |name: &str| format!("tokenizer.ggml.{name}");
-    let get = |name: &str| metadata.get(&key(name));
-    let id = |name: &str| get(name)?.as_u64().and_then(|id| u32::try_from(id).ok());
-    let flag = |name: &str| get(name)?.as_bool();
-    let text = |name: &str| get(name)?.as_str().map(str::to_owned);
-    let strings = |name: &str| metadata.get_strings(&key(name)).map(<[String]>::to_vec);
-    let numbers = |name: &str| get(name)?.as_array().map(|array| array.values());
-    Ok(GgufVocabulary {
-        model: metadata.get_str(&key("model"))?.to_owned(),
-        pre: text("pre"),
-        tokens: strings("tokens")?,
-        scores: numbers("scores").map(|all| all.filter_map(|score| score.as_f32()).collect()),
-        token_types: numbers("token_type").map(|all| {
-            all.map(|kind| kind.as_i64().and_then(|kind| i32::try_from(kind).ok()).unwrap_or(1))
-                .collect()
-        }),
-        merges: get("merges").is_some().then(|| strings("merges")).transpose()?,
-        bos: id("bos_token_id"),
-        eos: id("eos_token_id"),
-        eot: id("eot_token_id"),
-        unknown: id("unknown_token_id"),
-        padding: id("padding_token_id"),
-        add_bos: flag("add_bos_token"),
-        add_eos: flag("add_eos_token"),
-        add_space_prefix: flag("add_space_prefix"),
-        remove_extra_whitespaces: flag("remove_extra_whitespaces"),
-        precompiled_charsmap: numbers("precompiled_charsmap")
-            .map(|all| all.filter_map(|byte| byte.as_i64()).map(|byte| byte as u8).collect()),
-        chat_template: metadata
-            .get("tokenizer.chat_template")
-            .and_then(|template| template.as_str())
-            .map(str::to_owned),
-    })
 }

@@ -34,7 +34,7 @@ pub(crate) fn ask_ahead(at: *const u8, count: usize) {
     }
 }
 
-/// A fixed number of elements, the first at the start of a cache line.
+/// A fixed number of elements, the first at the start of a cache line unless they were a vector's.
 pub(crate) struct AlignedBuffer<T> {
     elements: Vec<T>,
     start: usize,
@@ -72,6 +72,55 @@ impl Zero for f32 {
     }
 }
 
+impl<T> Default for AlignedBuffer<T> {
+    fn default() -> AlignedBuffer<T> {
+        AlignedBuffer::from(Vec::new())
+    }
+}
+
+impl<T> From<Vec<T>> for AlignedBuffer<T> {
+    fn from(elements: Vec<T>) -> AlignedBuffer<T> {
+        AlignedBuffer { start: 0, len: elements.len(), elements }
+    }
+}
+
+impl<T: Copy> AlignedBuffer<T> {
+    /// `len` elements; those of a large page and more begin on one and lie in large pages if the
+    /// system has them: rows are written a few columns at a time, and each row would be an address
+    /// to look up. Elements of a size that never ends on a line begin anywhere.
+    pub(crate) fn filled(len: usize, fill: T) -> AlignedBuffer<T> {
+        let boundary = if len * size_of::<T>() < LARGE_PAGE { LINE } else { LARGE_PAGE };
+        let spare = boundary / size_of::<T>();
+        let elements = vec![fill; len + spare];
+        let start = elements.as_ptr().align_offset(boundary);
+        let buffer = AlignedBuffer { start: if start <= spare { start } else { 0 }, elements, len };
+        if boundary == LARGE_PAGE {
+            prefer_large_pages(&buffer, 0);
+        }
+        buffer
+    }
+}
+
+impl<T> AlignedBuffer<T> {
+    /// The elements.
+    pub(crate) fn into_vec(self) -> Vec<T> {
+        let AlignedBuffer { mut elements, start, len } = self;
+        elements.truncate(start + len);
+        elements.drain(..start);
+        elements
+    }
+}
+
+impl AlignedBuffer<f32> {
+    /// The first `len` numbers of a buffer that grows to that; of no particular value.
+    pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
+        if self.len < len {
+            *self = AlignedBuffer::zeros(len);
+        }
+        &mut self[..len]
+    }
+}
+
 impl<T: Zero> AlignedBuffer<T> {
     /// `len` zeros.
     pub(crate) fn zeros(len: usize) -> AlignedBuffer<T> {
@@ -85,25 +134,24 @@ impl<T: Zero> AlignedBuffer<T> {
     /// Rapids in a virtual machine), as far fewer addresses must be looked up.
     pub(crate) fn zeros_to_stream(len: usize) -> AlignedBuffer<T> {
         let buffer = AlignedBuffer::zeros(len);
-        prefer_large_pages(&buffer);
+        prefer_large_pages(&buffer, SMALL_PAGES);
         buffer
     }
 }
 
 /// Bytes of a large page.
-#[cfg(target_os = "linux")]
 const LARGE_PAGE: usize = 2 << 20;
 
-/// So many bytes at the start of a buffer stay in small pages, which are taken one by one: a buffer
-/// of which little is used then takes little, and any other a quarter too much at most.
-#[cfg(target_os = "linux")]
+/// So many bytes at the start of a buffer to stream stay in small pages, which are taken one by
+/// one: a buffer of which little is used then takes little, any other a quarter too much at most.
 const SMALL_PAGES: usize = 4 * LARGE_PAGE;
 
-/// Asks for large pages in all of `buffer` but its start. Without them only speed is lost.
+/// Asks for large pages in all of `buffer` but its first `but` bytes. Without them only speed is
+/// lost.
 #[cfg(target_os = "linux")]
-fn prefer_large_pages<T>(buffer: &[T]) {
+fn prefer_large_pages<T>(buffer: &[T], but: usize) {
     let bytes = buffer.as_ptr_range();
-    let start = bytes.start.cast::<u8>().wrapping_add(SMALL_PAGES);
+    let start = bytes.start.cast::<u8>().wrapping_add(but);
     let start = start.wrapping_add(start.align_offset(LARGE_PAGE));
     let len = bytes.end.addr().saturating_sub(start.addr()) / LARGE_PAGE * LARGE_PAGE;
     if len > 0 {
@@ -114,7 +162,7 @@ fn prefer_large_pages<T>(buffer: &[T]) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn prefer_large_pages<T>(_: &[T]) {}
+fn prefer_large_pages<T>(_: &[T], _: usize) {}
 
 impl<T> Deref for AlignedBuffer<T> {
     type Target = [T];
@@ -272,6 +320,23 @@ mod tests {
             assert_eq!((floats.len(), halves.len()), (len, len));
             assert!(floats.iter().all(|&x| x == 0.0) && halves.iter().all(|&x| x == 0));
             floats.fill(1.0);
+        }
+    }
+
+    #[test]
+    fn a_filled_buffer_begins_on_a_line_or_a_large_page_and_becomes_a_vector() {
+        for (len, boundary) in
+            [(0, LINE), (1000, LINE), (1 << 19, LARGE_PAGE), (3 << 19, LARGE_PAGE)]
+        {
+            let mut buffer = AlignedBuffer::filled(len, 3.0f32);
+            assert_eq!((buffer.len(), buffer.as_ptr().addr() % boundary), (len, 0));
+            assert!(buffer.iter().all(|&x| x == 3.0));
+            if let Some(last) = buffer.last_mut() {
+                *last = 4.0;
+            }
+            let elements = buffer.into_vec();
+            assert_eq!(elements.len(), len);
+            assert!(elements.last().is_none_or(|&last| last == 4.0));
         }
     }
 

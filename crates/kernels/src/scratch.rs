@@ -1,6 +1,7 @@
 //! Buffers that operations pass results in, used again and again: a fresh one of megabytes costs
 //! the system a page fault for every 4 KiB, which was a seventh of a prompt's time.
 
+use crate::memory::AlignedBuffer;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +11,12 @@ pub const BUFFERS_KEPT: usize = 48;
 
 /// Where buffers of one type wait to be used again.
 #[derive(Clone)]
-pub(crate) struct Scratch<T>(Arc<Mutex<Vec<Vec<T>>>>);
+pub(crate) struct Scratch<T>(Arc<Mutex<Vec<AlignedBuffer<T>>>>);
 
 /// A buffer that goes back to where it came from.
 pub struct Lent<T> {
     /// Those beyond `len` are left from an earlier use.
-    elements: Vec<T>,
+    elements: AlignedBuffer<T>,
     len: usize,
     home: Option<Scratch<T>>,
 }
@@ -35,12 +36,13 @@ impl<T: Copy> Scratch<T> {
         let found = {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // Not more than twice as large, lest a small one hold what a large one needs.
-            let fits = |kept: &Vec<T>| (len..=len.saturating_mul(2)).contains(&kept.len());
+            let fits =
+                |kept: &AlignedBuffer<T>| (len..=len.saturating_mul(2)).contains(&kept.len());
             let best =
                 (0..kept.len()).filter(|&at| fits(&kept[at])).min_by_key(|&at| kept[at].len());
             best.map(|at| kept.remove(at))
         };
-        let elements = found.unwrap_or_else(|| vec![fill; len]);
+        let elements = found.unwrap_or_else(|| AlignedBuffer::filled(len, fill));
         Lent { elements, len, home: Some(self.clone()) }
     }
 }
@@ -57,7 +59,7 @@ impl<T> Lent<T> {
 
     /// The elements, kept for good.
     pub fn into_vec(mut self) -> Vec<T> {
-        let mut elements = std::mem::take(&mut self.elements);
+        let mut elements = std::mem::take(&mut self.elements).into_vec();
         elements.truncate(self.len);
         self.home = None;
         elements
@@ -72,7 +74,7 @@ impl<T> Default for Lent<T> {
 
 impl<T> From<Vec<T>> for Lent<T> {
     fn from(elements: Vec<T>) -> Lent<T> {
-        Lent { len: elements.len(), elements, home: None }
+        Lent { len: elements.len(), elements: elements.into(), home: None }
     }
 }
 

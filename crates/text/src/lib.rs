@@ -28,7 +28,7 @@ pub mod voice;
 mod whitespace;
 
 pub use error::{Error, Result};
-pub use source::GgufVocabulary;
+pub use source::{GgufExport, GgufVocabulary};
 pub use stop::{StopMatcher, StopOutcome};
 pub use stream::Decoder;
 pub use template::{Chat, Template};

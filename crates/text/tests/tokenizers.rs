@@ -1,7 +1,7 @@
 //! Tiny tokenizers of every kind, against the ids that the kind's own library gives.
 //! `tests/oracle/make_fixtures.py` trained them and wrote the ids.
 
-use baimo_text::{Decoder, EncodeOptions, Error, GgufVocabulary, Tokenizer};
+use baimo_text::{Decoder, EncodeOptions, Error, GgufExport, GgufVocabulary, Tokenizer};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -51,8 +51,9 @@ fn what_a_folder_becomes_in_a_gguf_file_gives_the_same_ids() {
     for kind in
         ["byte_level", "ranks_nfc", "ranks_han", "sentencepiece_bpe", "sentencepiece_unigram"]
     {
-        let written = GgufVocabulary::from_folder(&folder(kind), 1 << 12).unwrap();
+        let written = GgufExport::from_folder(&folder(kind), 1 << 12).unwrap().vocabulary;
         assert_eq!(written.tokens.len(), 1 << 12, "{kind}: a name for each row");
+        assert!(written.add_bos.is_some() && written.add_eos.is_some(), "{kind}: readers differ");
         let tokenizer = Tokenizer::from_gguf(&written).unwrap();
         // Files say neither that such a token takes the spaces around it nor whether it is a piece
         // of the vocabulary's own.
@@ -63,9 +64,49 @@ fn what_a_folder_becomes_in_a_gguf_file_gives_the_same_ids() {
         assert!(different.is_empty(), "{kind}: {}\n{}", different.len(), different[0]);
         let original = Tokenizer::from_folder(folder(kind)).unwrap();
         assert_eq!(tokenizer.eos(), original.eos(), "{kind}");
+        let prompt = |it: &Tokenizer| it.encode("a", EncodeOptions::PROMPT).unwrap();
+        assert_eq!(prompt(&tokenizer), prompt(&original), "{kind}");
     }
-    let refused = GgufVocabulary::from_folder(&folder("lines_words"), 1 << 12).unwrap_err();
+    let refused = GgufExport::from_folder(&folder("lines_words"), 1 << 12).unwrap_err();
     assert!(refused.to_string().contains("another kind"), "{refused}");
+}
+
+#[test]
+fn what_a_gguf_file_cannot_say_is_told() {
+    let told = |kind: &str| GgufExport::from_folder(&folder(kind), 1 << 12).unwrap();
+    let GgufExport { vocabulary, unsaid } = told("byte_level");
+    let [strips, prefix] = &unsaid[..] else { panic!("{unsaid:?}") };
+    assert!(strips.contains("</think>") && prefix.contains("<|im_start|> stands before"));
+    assert_eq!(vocabulary.prefix.as_deref(), Some(&[700][..]));
+    let unknown = GgufVocabulary { prefix: Some(vec![700, 1 << 20]), ..vocabulary };
+    let error = Tokenizer::from_gguf(&unknown).unwrap_err().to_string();
+    assert!(error.contains("baimo.tokenizer.prefix has 1048576"), "{error}");
+    let unsaid = told("ranks_han").unsaid;
+    assert!(unsaid.is_empty(), "{unsaid:?}");
+}
+
+#[test]
+fn an_unknown_piece_that_is_also_called_special_stays_the_unknown_piece() {
+    for kind in ["sentencepiece_bpe", "sentencepiece_unigram"] {
+        let own = GgufExport::from_folder(&folder(kind), 1 << 12).unwrap().vocabulary;
+        let unknown = own.unknown.expect("the file has such a piece") as usize;
+        let copy = tempfile::tempdir().unwrap();
+        let model = folder(kind).join("tokenizer.model");
+        std::fs::copy(model, copy.path().join("tokenizer.model")).unwrap();
+        let special = serde_json::json!({ "content": own.tokens[unknown], "special": true });
+        let config =
+            serde_json::json!({ "added_tokens_decoder": { unknown.to_string(): special } });
+        std::fs::write(copy.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        let named = GgufExport::from_folder(copy.path(), 1 << 12).unwrap().vocabulary;
+        assert_eq!(named.token_types, own.token_types, "{kind}");
+        // Other converters do call it a control token, and say elsewhere which it is.
+        let mut control = own.clone();
+        control.token_types.as_mut().expect("written")[unknown] = 3;
+        let odd = "a \u{1f9ff}\u{10fffd} b";
+        let [own, control] = [own, control].map(|it| Tokenizer::from_gguf(&it).unwrap());
+        let ids = |it: &Tokenizer| it.encode(odd, EncodeOptions::TEMPLATE).unwrap();
+        assert_eq!(ids(&control), ids(&own), "{kind}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! <https://github.com/ggml-org/llama.cpp>. One is a GGUF file with two tensors for each map, sums
 //! of squares `[matrices, columns]` and counts `[matrices, 1]`; the older one a list of means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use baimo_kernels::format::Format;
@@ -130,11 +130,12 @@ fn from_gguf(contents: &gguf::Contents, bytes: &[u8], path: &Path) -> Result<Imp
         let f32 = info.dtype == Dtype::Weights(Format::F32);
         f32.then(|| numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     };
-    let find = |name: &str| contents.tensors.iter().find(|tensor| tensor.name == name);
+    let by_name: HashMap<&str, &TensorInfo> =
+        contents.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
     for info in &contents.tensors {
         let Some(name) = info.name.strip_suffix(SUMS) else { continue };
         let columns = info.shape.last().copied().unwrap_or(1).max(1);
-        let counts = find(&format!("{name}{COUNTS}")).and_then(&floats);
+        let counts = by_name.get(&*format!("{name}{COUNTS}")).copied().and_then(&floats);
         let (Some(sums), Some(counts)) = (floats(info), counts) else {
             let wanted = "f32 sums with f32 counts beside them";
             return Err(malformed(path, name, "something else", wanted));

@@ -259,7 +259,7 @@ impl Mixture {
 /// The first eighth, the last eighth, and every third between.
 fn gets_more_bits(index: usize, count: usize) -> bool {
     let eighth = count / 8;
-    index < eighth || index >= 7 * count / 8 || (index - eighth) % 3 == 2
+    index < eighth || index >= count - count.div_ceil(8) || (index - eighth) % 3 == 2
 }
 
 /// The format, or the next that has whole blocks in rows of `columns`.

@@ -347,9 +347,8 @@ impl<'a> RowSource<'a> {
     pub fn release(&self, rows: Range<usize>) {
         let stored = rows.map(|row| self.rows.get(row));
         let (Some(first), Some(last)) = (stored.clone().min(), stored.max()) else { return };
-        let Some(file) = &self.tensor.range else { return };
-        let bytes = file.len() / self.tensor.rows();
-        self.tensor.file.release(file.start + first * bytes..file.start + (last + 1) * bytes);
+        let bytes = self.tensor.data.len() / self.tensor.rows();
+        self.tensor.release_bytes(first * bytes..(last + 1) * bytes);
     }
 
     /// All rows as floats.

@@ -58,8 +58,11 @@ pub(crate) fn write_model<'a>(
         match content(index)? {
             Content::Stored(tensor) => {
                 assert_eq!(tensor.dtype, info.dtype, "{}", info.name);
-                tensor.data.chunks(COPIED_BYTES).try_for_each(&mut push)?;
-                tensor.release();
+                for (index, bytes) in tensor.data.chunks(COPIED_BYTES).enumerate() {
+                    push(bytes)?;
+                    let first = index * COPIED_BYTES;
+                    tensor.release_bytes(first..first + bytes.len());
+                }
             }
             Content::Floats(values) => {
                 let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();

@@ -132,8 +132,13 @@ impl Tensor<'_> {
 
     /// Lets the tensor's pages leave memory; reading `data` again brings them back.
     pub fn release(&self) {
-        if let Some(range) = &self.range {
-            self.file.release(range.clone());
+        self.release_bytes(0..self.data.len());
+    }
+
+    /// Likewise those of a part of its bytes.
+    pub(crate) fn release_bytes(&self, part: Range<usize>) {
+        if let Some(file) = &self.range {
+            self.file.release(file.start + part.start..file.start + part.end);
         }
     }
 

@@ -46,7 +46,7 @@ pub struct Plan {
     /// Writes a picture of memory and speed against the context, in SVG
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
-    /// Loads and runs the model too, measures this machine before and after, and prints what was
+    /// Loads and runs the model too, measures this machine in between, and prints what was
     /// planned beside what was found, as lines of JSON: memory, and speed with nothing and with
     /// 8192 positions in the cache
     #[arg(long)]

@@ -1,8 +1,8 @@
 //! `baimo plan --check`: what was planned beside what is found.
 //!
-//! A machine that others use too is now quicker, now slower. So it is measured right before and
-//! right after the model's runs, which take turns: the plan is the mean of what the two
-//! measurements give, and where they differ by much, all of it is done again.
+//! A machine that others use too is now quicker, now slower. So the model's runs and measurements
+//! of the machine take turns: what is planned for a turn is the mean of what the measurements right
+//! before and right after it give, and of all turns the median counts, of plans as of runs.
 
 use super::{host, question, stored};
 use crate::args::{Loading, Plan};
@@ -17,20 +17,13 @@ use baimo_engine::{Kept, PAGE_POSITIONS, Runner};
 use baimo_weights::Target;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::time::{Duration, Instant};
 
 /// Positions in the cache.
 const DEPTHS: [usize; 2] = [0, 8192];
 /// Tokens of an answer that are timed.
 const ANSWER: usize = 32;
 /// How often each test takes its turn.
-const TURNS: usize = 5;
-/// The same of tests deep in the cache, and of models whose turn takes longer than [`LONG`].
-const TURNS_LONG: usize = 3;
-const LONG: Duration = Duration::from_secs(4);
-/// How far the two measurements may be apart, and how often all is done to get there.
-const APART: f64 = 1.15;
-const ATTEMPTS: usize = 3;
+const TURNS: usize = 3;
 
 /// Runs the model and prints a line of JSON for each kind of weights.
 pub fn run(arguments: &Plan, source: &Source) -> Result<()> {
@@ -67,25 +60,17 @@ fn check(arguments: &Plan, source: &Source, target: Target) -> Result<Value> {
         yes: false,
     };
     let mut runner = session::load(source, &loading, size)?;
-    let started = Instant::now();
     for test in tests() {
         test.rates(&mut runner, true, 1);
     }
-    let turns = if started.elapsed() > LONG { TURNS_LONG } else { TURNS };
     let memory = memory(&question, &runner, anonymous()? - before);
-    let mut attempts = 1;
-    let mut speeds = speeds(&question, &mut runner, turns);
-    while attempts < ATTEMPTS && speeds.iter().any(|speed| speed.apart() > APART) {
-        attempts += 1;
-        speeds = self::speeds(&question, &mut runner, turns);
-    }
+    let speeds = speeds(&question, &mut runner);
     Ok(json!({
         "architecture": question.blueprint.architecture,
         "parameters": question.blueprint.count().parameters,
         "weights": target.name(),
         "memory": memory,
         "speed": speeds.iter().map(Speed::report).collect::<Vec<_>>(),
-        "attempts": attempts,
     }))
 }
 
@@ -125,65 +110,61 @@ fn memory(question: &Question, runner: &Runner, found: usize) -> [Value; 3] {
 /// One test, planned and found.
 struct Speed {
     test: Test,
-    /// Tokens a second by what was measured before the runs and after them.
-    planned: [f64; 2],
-    /// Seconds that kinds of operations are planned to take, likewise.
-    kinds: [Value; 2],
+    /// Tokens a second that each measurement of the machine foresees.
+    planned: Vec<f64>,
+    /// Seconds of kinds of operations, likewise.
+    kinds: Vec<Value>,
     found: Rates,
 }
 
-/// Every test in turns, between two measurements of the machine.
-fn speeds(question: &Question, runner: &mut Runner, turns: usize) -> Vec<Speed> {
+/// Every test in turns, between measurements of the machine.
+fn speeds(question: &Question, runner: &mut Runner) -> Vec<Speed> {
     let scope = Scope {
         threads: question.threads,
         formats: formats(question),
         elements: vec![question.element],
     };
-    let before = host::measured(&scope, &mut |_| ());
+    let measure = || Host::Measured(Box::new(host::measured(&scope, &mut |_| ())));
     let tests = tests();
-    let mut rates = vec![Vec::new(); tests.len()];
-    for turn in 0..turns {
+    let (mut hosts, mut rates) = (vec![measure()], vec![Vec::new(); tests.len()]);
+    for _ in 0..TURNS {
         for (test, rates) in tests.iter().zip(&mut rates) {
-            if test.depth == 0 || turn < TURNS_LONG {
-                rates.push(test.rates(runner, true, 1).median());
-            }
+            rates.push(test.rates(runner, true, 1).median());
         }
+        hosts.push(measure());
     }
-    let hosts = [before, host::measured(&scope, &mut |_| ())];
-    let hosts = hosts.map(|machine| Host::Measured(Box::new(machine)));
     let of = |(test, rates): (Test, Vec<f64>)| {
         let rows = test.prompt.max(1);
         // The middle of an answer.
         let at = test.depth + test.generate / 2;
-        let planned = |host: &Host| match test.prompt {
+        let rate = |host: &Host| match test.prompt {
             0 => host.answer(question, at),
             _ => host.prompt(question, at),
         };
-        let planned = [0, 1].map(|index| planned(&hosts[index]).unwrap_or(f64::NAN));
-        let kinds = [0, 1].map(|index| json!(hosts[index].by_kind(question, rows, at)));
+        let planned = hosts.iter().map(|host| rate(host).unwrap_or(f64::NAN)).collect();
+        let kinds = hosts.iter().map(|host| json!(host.by_kind(question, rows, at))).collect();
         Speed { test, planned, kinds, found: Rates::new(rates) }
     };
     tests.into_iter().zip(rates).map(of).collect()
 }
 
 impl Speed {
-    /// How many times more one measurement foresees than the other.
-    fn apart(&self) -> f64 {
-        let [first, second] = self.planned;
-        (first / second).max(second / first)
+    /// Tokens a second that are planned for each turn.
+    fn planned(&self) -> Rates {
+        // Of seconds, the mean of those before a turn and after it.
+        let mean = |pair: &[f64]| 2.0 / (1.0 / pair[0] + 1.0 / pair[1]);
+        Rates::new(self.planned.windows(2).map(mean).collect())
     }
 
     fn report(&self) -> Value {
-        // Of seconds, the mean of the two.
-        let [first, second] = self.planned;
-        let (planned, found) = (2.0 / (1.0 / first + 1.0 / second), self.found.median());
+        let (planned, found) = (self.planned(), self.found.median());
         json!({
             "what": if self.test.generate == 0 { "prompt" } else { "answer" },
             "context": self.test.depth,
-            "planned": planned,
+            "planned": planned.median(),
             "found": found,
-            "off": 100.0 * (planned / found - 1.0),
-            "planned_before_and_after": self.planned,
+            "off": 100.0 * (planned.median() / found - 1.0),
+            "planned_each": planned.report(),
             "found_each": self.found.report(),
             "seconds": self.kinds,
         })

@@ -3,7 +3,7 @@
 use crate::source::{CONFIG_LENGTH_MAX, Source};
 use anyhow::{Context, Result};
 use baimo_labs::{GgufOutline, GgufTensors, GgufValue};
-use baimo_text::{GgufVocabulary, Template};
+use baimo_text::{GgufExport, Template};
 use baimo_weights::gguf::{self, Array, Kind, Value, Writer};
 use baimo_weights::{Draft, Layout};
 use std::path::Path;
@@ -64,8 +64,8 @@ impl GgufTensors for Tensors<'_, '_> {
 
 /// The tokenizer's keys; a model without one, such as those of tests, knows its ids alone.
 fn vocabulary(folder: &Path, size: usize) -> Result<Vec<(String, Value)>> {
-    let vocabulary = match GgufVocabulary::from_folder(folder, size) {
-        Ok(vocabulary) => vocabulary,
+    let GgufExport { vocabulary, unsaid } = match GgufExport::from_folder(folder, size) {
+        Ok(export) => export,
         Err(baimo_text::Error::NoTokenizer { .. }) => {
             eprintln!("{}: no tokenizer: the file will have none", folder.display());
             let none = Value::String("no_vocab".into());
@@ -73,6 +73,9 @@ fn vocabulary(folder: &Path, size: usize) -> Result<Vec<(String, Value)>> {
         }
         Err(error) => return Err(error).context(folder.display().to_string()),
     };
+    for what in unsaid {
+        eprintln!("warning: GGUF files cannot say {what}: readers make other tokens of some texts");
+    }
     let template = match Template::from_folder(folder) {
         Ok(template) => Some(template.source()),
         Err(baimo_text::Error::NoTemplate { .. }) => None,
@@ -102,10 +105,16 @@ fn vocabulary(folder: &Path, size: usize) -> Result<Vec<(String, Value)>> {
     put("unknown_token_id", id(vocabulary.unknown));
     put("padding_token_id", id(vocabulary.padding));
     put("add_bos_token", vocabulary.add_bos.map(Value::Bool));
+    put("add_eos_token", vocabulary.add_eos.map(Value::Bool));
     put("add_space_prefix", vocabulary.add_space_prefix.map(Value::Bool));
     put("remove_extra_whitespaces", vocabulary.remove_extra_whitespaces.map(Value::Bool));
     let map = |bytes: Vec<u8>| Value::Array(Array::Numbers(Kind::U8, bytes));
     put("precompiled_charsmap", vocabulary.precompiled_charsmap.map(map));
+    for (place, ids) in [("prefix", vocabulary.prefix), ("ending", vocabulary.ending)] {
+        let ids = ids.map(|ids| bytes(ids.into_iter().map(u32::to_le_bytes).collect()));
+        let ids = ids.map(|ids| Value::Array(Array::Numbers(Kind::U32, ids)));
+        pairs.extend(ids.map(|ids| (format!("baimo.tokenizer.{place}"), ids)));
+    }
     pairs.extend(template.map(|text| ("tokenizer.chat_template".into(), Value::String(text))));
     Ok(pairs)
 }

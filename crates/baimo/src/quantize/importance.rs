@@ -32,7 +32,7 @@ pub fn wanted(arguments: &Quantize, draft: &Draft, model: &Path) -> Result<Optio
         ),
         (None, None) => return Ok(None),
     };
-    if let Some(path) = &arguments.imatrix_out {
+    if let Some(path) = arguments.imatrix_out.as_ref().filter(|_| !arguments.dry_run) {
         importance.write(path, CONTEXT)?;
     }
     Ok(Some(importance))

@@ -32,6 +32,17 @@ pub struct Machine {
     pub recurrence: Recurrence,
     /// Work on numbers one by one.
     pub numbers: BTreeMap<Work, Numbers>,
+    /// What operations of a pass take beside that.
+    pub beside: Beside,
+}
+
+/// What operations take in a pass beside what they take again and again by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Seconds of each operation of one row.
+    pub one: f64,
+    /// Of many rows, a share of what products and work on numbers take.
+    pub many: f64,
 }
 
 /// What one of so many costs: a point of a curve.

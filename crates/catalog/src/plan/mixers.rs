@@ -142,7 +142,7 @@ fn latent(pass: &Pass, shape: &Latent) -> Lent {
     let v_up = pass.matrices(&shape.v_up, Role::Linear, shape.heads);
     let values = per_head(pass, v_up);
     let joined = pass.floats(rows * shape.heads * shape.v_dim);
-    pass.works(Work::Copy, joined.len);
+    pass.works(Work::Permute, joined.len);
     if let Some(gate) = &shape.gate {
         gated(pass, gate, shape.heads, joined.len);
     }
@@ -170,7 +170,7 @@ fn queries(pass: &Pass, query: &Query) -> (Lent, Option<Lent>) {
 fn absorb(pass: &Pass, k_up: Matrices, q: Lent, before: usize, width: usize) -> Lent {
     let latents = per_head(pass, k_up);
     let absorbed = pass.floats(q.len / before * width);
-    pass.works(Work::Copy, absorbed.len);
+    pass.works(Work::Permute, absorbed.len);
     drop((latents, q));
     absorbed
 }
@@ -178,8 +178,8 @@ fn absorb(pass: &Pass, k_up: Matrices, q: Lent, before: usize, width: usize) -> 
 /// Each head's own map of its part of all rows.
 fn per_head(pass: &Pass, maps: Matrices) -> Lent {
     let (rows, heads) = (pass.rows(), maps.count);
-    let by_head = pass.scratch.passing(rows * heads * maps.columns);
-    pass.works(Work::Copy, by_head.len);
+    let by_head = pass.floats(rows * heads * maps.columns);
+    pass.works(Work::Permute, by_head.len);
     let inputs = pass.inputs(by_head.len, [maps.format]);
     let numbers_of_rows = pass.scratch.passing(heads * rows);
     let y = pass.floats(heads * rows * maps.rows);

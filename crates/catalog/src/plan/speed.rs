@@ -95,8 +95,18 @@ fn cached(operation: &Operation, shape: &Shape) -> f64 {
 }
 
 impl Pass<'_> {
-    /// Seconds of one operation.
+    /// Seconds of one operation among others.
     fn of(&self, operation: &Operation) -> f64 {
+        let (alone, beside) = (self.alone(operation), self.machine.beside);
+        match self.shape.rows {
+            1 => alone + beside.one,
+            _ if operation.is_by_row() => alone * (1.0 + beside.many),
+            _ => alone,
+        }
+    }
+
+    /// Seconds of one operation by itself.
+    fn alone(&self, operation: &Operation) -> f64 {
         let Pass { machine, shape, slower, .. } = *self;
         let rows = shape.total() as f64;
         match operation {
@@ -110,8 +120,10 @@ impl Pass<'_> {
             }
             Operation::Choice { heads, dim, keys } => {
                 let (asked, costs) = (rows * *keys as f64, &machine.attention);
-                let each = costs.asked + costs.asked_number * (heads * dim) as f64;
-                asked * each * slower * self.idle(rows) + machine.region_seconds
+                // All threads score, and then each row is chosen for by one of them.
+                let each =
+                    costs.asked * self.idle(rows) + costs.asked_number * (heads * dim) as f64;
+                asked * each * slower + 2.0 * machine.region_seconds
             }
             Operation::BlockChoice { heads, kv_heads, dim, keys } => {
                 let (asked, costs) = (rows * (heads * keys) as f64, &machine.attention);
@@ -199,9 +211,13 @@ impl Pass<'_> {
         let width = (layout.k_dim + layout.v_dim) as f64;
         let each = (shape.sequences * layout.kv_heads) as f64;
         if let Some(active) = chosen {
+            // Where tasks are fewer than threads, parts of a token's heads gather each for itself.
+            let parts = shape.threads.div_ceil(shape.total() * layout.kv_heads);
+            let together = group.div_ceil(parts).next_multiple_of(GROUP_ROWS).min(group);
+            let parts = group.div_ceil(together) as f64;
             let rows = shape.position + 1..=shape.position + shape.rows;
             let seconds = rows.map(|reached| match reached > active {
-                true => active as f64 * self.chosen(attended, group, width),
+                true => active as f64 * parts * self.chosen(attended, together, width),
                 // All of them: whole pages, as they are stored.
                 false => reached.next_multiple_of(PAGE) as f64 * self.whole(attended, width),
             });
@@ -212,7 +228,7 @@ impl Pass<'_> {
         let parts = group.div_ceil(together) as f64;
         let tokens = (rows_max / together).max(1).min(shape.rows);
         let rows = together * tokens;
-        let positions = seen(attended, shape, tokens);
+        let positions = attended.seen(shape, tokens);
         if rows <= FEW_ROWS && !layout.latent {
             return each * parts * positions * width * self.few(rows);
         }
@@ -276,7 +292,7 @@ impl Machine {
             Work::Copy | Work::Lookup | Work::Angles => true,
             Work::Norm | Work::HeadNorm | Work::Rope | Work::Activate | Work::Gate => false,
             Work::Add | Work::Int8 | Work::Int16 | Work::Cache | Work::Convolve => false,
-            Work::Route | Work::Mix | Work::Decay => false,
+            Work::Route | Work::Mix | Work::Decay | Work::Permute => false,
         };
         let count = count as f64;
         let few = count * numbers.few;
@@ -290,20 +306,9 @@ impl Machine {
     }
 }
 
-/// Positions that all tiles of tokens go through, one tile after the other: whole pages.
-fn seen(attended: &Attended, shape: &Shape, tokens: usize) -> f64 {
-    let tiles = (0..shape.rows).step_by(tokens).map(|first| {
-        let start = shape.position + first;
-        let end = shape.position + (first + tokens).min(shape.rows);
-        let from = attended.window.map_or(0, |window| (start + 1).saturating_sub(window));
-        (end.div_ceil(PAGE) - from / PAGE) * PAGE
-    });
-    tiles.sum::<usize>() as f64
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::machine::{Attention, Cost, Pace, Recurrence, Sourced};
+    use super::super::machine::{Attention, Beside, Cost, Pace, Recurrence, Sourced};
     use super::super::tape::Matrices;
     use super::*;
     use baimo_kernels::attention::{KvElement, KvLayout};
@@ -338,6 +343,7 @@ mod tests {
             },
             recurrence: Recurrence { value: pace, delta: pace, by_channel: pace },
             numbers: BTreeMap::new(),
+            beside: Beside::default(),
         }
     }
 

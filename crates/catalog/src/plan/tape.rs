@@ -2,7 +2,7 @@
 //! met, and what threads keep for it.
 
 use baimo_kernels::Format;
-use baimo_kernels::attention::{KvElement, KvLayout};
+use baimo_kernels::attention::{KvElement, KvLayout, PAGE};
 use serde::{Deserialize, Serialize};
 
 /// Which part of a model a weight belongs to.
@@ -201,6 +201,8 @@ pub enum Work {
     Convolve,
     /// Numbers copied by one thread.
     Copy,
+    /// Rows of heads laid out by heads, and back.
+    Permute,
     /// Rows of a table of weights, read by one thread.
     Lookup,
     /// Cosines and sines, by one thread.
@@ -231,7 +233,31 @@ impl Product {
     }
 }
 
+impl Attended {
+    /// Positions that all tiles of so many tokens go through, one after the other: whole pages.
+    pub(super) fn seen(&self, shape: &Shape, tokens: usize) -> f64 {
+        let tiles = (0..shape.rows).step_by(tokens).map(|first| {
+            let start = shape.position + first;
+            let end = shape.position + (first + tokens).min(shape.rows);
+            let from = self.window.map_or(0, |window| (start + 1).saturating_sub(window));
+            (end.div_ceil(PAGE) - from / PAGE) * PAGE
+        });
+        tiles.sum::<usize>() as f64
+    }
+}
+
 impl Operation {
+    /// Whether rows go through it one by one, and not through what is cached.
+    pub(super) fn is_by_row(&self) -> bool {
+        match self {
+            Operation::Products(_) | Operation::Numbers(..) => true,
+            Operation::Attention(_)
+            | Operation::Choice { .. }
+            | Operation::BlockChoice { .. }
+            | Operation::Recurrence { .. } => false,
+        }
+    }
+
     /// What kind it is of.
     pub fn kind(&self) -> String {
         match self {

@@ -1,10 +1,10 @@
-//! The functions themselves, eight numbers at a time.
+//! The functions themselves, sixteen numbers at a time.
 
-use crate::lanes::{Lanes, exp};
+use crate::lanes::{Lanes, WIDE, exp};
 
 /// A function of one number, in every lane.
 pub(super) trait Curve {
-    fn at<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector;
+    fn at<L: Lanes<WIDE>>(lanes: L, x: L::Vector) -> L::Vector;
 }
 
 pub(super) struct Identity;
@@ -17,28 +17,28 @@ pub(super) struct Sigmoid;
 
 impl Curve for Identity {
     #[inline(always)]
-    fn at<L: Lanes>(_lanes: L, x: L::Vector) -> L::Vector {
+    fn at<L: Lanes<WIDE>>(_lanes: L, x: L::Vector) -> L::Vector {
         x
     }
 }
 
 impl Curve for Silu {
     #[inline(always)]
-    fn at<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+    fn at<L: Lanes<WIDE>>(lanes: L, x: L::Vector) -> L::Vector {
         lanes.div(x, one_plus_exp_minus(lanes, x))
     }
 }
 
 impl Curve for Sigmoid {
     #[inline(always)]
-    fn at<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+    fn at<L: Lanes<WIDE>>(lanes: L, x: L::Vector) -> L::Vector {
         lanes.div(lanes.splat(1.0), one_plus_exp_minus(lanes, x))
     }
 }
 
 impl Curve for Relu {
     #[inline(always)]
-    fn at<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+    fn at<L: Lanes<WIDE>>(lanes: L, x: L::Vector) -> L::Vector {
         // In this order of operands a NaN stays one.
         lanes.max(lanes.splat(0.0), x)
     }
@@ -46,7 +46,7 @@ impl Curve for Relu {
 
 impl Curve for ReluSquared {
     #[inline(always)]
-    fn at<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+    fn at<L: Lanes<WIDE>>(lanes: L, x: L::Vector) -> L::Vector {
         let x = Relu::at(lanes, x);
         lanes.mul(x, x)
     }
@@ -55,7 +55,7 @@ impl Curve for ReluSquared {
 impl Curve for GeluTanh {
     /// `(1 + tanh u) / 2 = 1 / (1 + e^(-2 u))`, so there is no tanh.
     #[inline(always)]
-    fn at<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+    fn at<L: Lanes<WIDE>>(lanes: L, x: L::Vector) -> L::Vector {
         /// `2 sqrt(2 / pi)`
         const SLOPE: f32 = 1.595_769_2;
         let cubed = lanes.mul(lanes.mul(x, x), x);
@@ -69,7 +69,7 @@ impl Curve for GeluErf {
     /// Stegun, 7.1.26), and `gelu(x) = max(x, 0) - |x| erfc(|x| / sqrt 2) / 2`: no difference of
     /// nearly equal numbers on either side.
     #[inline(always)]
-    fn at<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+    fn at<L: Lanes<WIDE>>(lanes: L, x: L::Vector) -> L::Vector {
         /// From `a5` down to `a1`.
         const TERMS: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
         /// `p / sqrt 2`
@@ -89,7 +89,7 @@ impl Curve for GeluErf {
 
 /// `1 + e^-x`
 #[inline(always)]
-fn one_plus_exp_minus<L: Lanes>(lanes: L, x: L::Vector) -> L::Vector {
+fn one_plus_exp_minus<L: Lanes<WIDE>>(lanes: L, x: L::Vector) -> L::Vector {
     let minus = lanes.sub(lanes.splat(-0.0), x);
     lanes.add(lanes.splat(1.0), exp(lanes, minus))
 }

@@ -4,7 +4,7 @@ mod curve;
 #[cfg(test)]
 mod tests;
 
-use crate::lanes::{Lanes, Operation, WIDTH, on};
+use crate::lanes::{Lanes, Operation, WIDE, on_wide};
 use crate::{Isa, Kernels};
 use curve::{Curve, GeluErf, GeluTanh, Identity, Relu, ReluSquared, Sigmoid, Silu};
 use std::ops::RangeInclusive;
@@ -42,7 +42,7 @@ impl Activation {
 
     /// `x = activation(x) * up`, number by number, on this thread.
     pub(crate) fn gate(self, isa: Isa, x: &mut [f32], up: &[f32]) {
-        on(isa, Activate { activation: self, x, up: Some(up) });
+        on_wide(isa, Activate { activation: self, x, up: Some(up) });
     }
 }
 
@@ -53,7 +53,7 @@ pub fn gated(kernels: &Kernels, activation: Activation, gate: &[f32], up: &[f32]
     kernels.pool.run_rows(out, 1, &|first, out| {
         let part = first..first + out.len();
         out.copy_from_slice(&gate[part.clone()]);
-        on(kernels.isa, Activate { activation, x: out, up: Some(&up[part]) });
+        on_wide(kernels.isa, Activate { activation, x: out, up: Some(&up[part]) });
     });
 }
 
@@ -65,7 +65,7 @@ pub fn silu_mul(kernels: &Kernels, gate: &[f32], up: &[f32], out: &mut [f32]) {
 /// `x = activation(x)`, number by number.
 pub fn activate(kernels: &Kernels, activation: Activation, x: &mut [f32]) {
     kernels.pool.run_rows(x, 1, &|_, x| {
-        on(kernels.isa, Activate { activation, x, up: None });
+        on_wide(kernels.isa, Activate { activation, x, up: None });
     });
 }
 
@@ -78,13 +78,13 @@ pub fn add(kernels: &Kernels, x: &mut [f32], y: &[f32]) {
 pub fn add_scaled(kernels: &Kernels, x: &mut [f32], y: &[f32], factor: f32) {
     assert_eq!(x.len(), y.len(), "as many numbers to add as to add to");
     kernels.pool.run_rows(x, 1, &|first, x| {
-        on(kernels.isa, AddScaled { y: &y[first..first + x.len()], x, factor });
+        on_wide(kernels.isa, AddScaled { y: &y[first..first + x.len()], x, factor });
     });
 }
 
 /// `x = x * factor`
 pub fn scale(kernels: &Kernels, x: &mut [f32], factor: f32) {
-    kernels.pool.run_rows(x, 1, &|_, x| on(kernels.isa, Scale { x, factor }));
+    kernels.pool.run_rows(x, 1, &|_, x| on_wide(kernels.isa, Scale { x, factor }));
 }
 
 /// `x = x * y`, number by number.
@@ -92,14 +92,14 @@ pub fn multiply(kernels: &Kernels, x: &mut [f32], y: &[f32]) {
     assert_eq!(x.len(), y.len(), "as many factors as numbers");
     kernels.pool.run_rows(x, 1, &|first, x| {
         let up = Some(&y[first..first + x.len()]);
-        on(kernels.isa, Activate { activation: Activation::Identity, x, up });
+        on_wide(kernels.isa, Activate { activation: Activation::Identity, x, up });
     });
 }
 
 /// Every number of `x` brought into `range`; both ends may be infinite.
 pub fn clamp(kernels: &Kernels, x: &mut [f32], range: RangeInclusive<f32>) {
     let (low, high) = range.into_inner();
-    kernels.pool.run_rows(x, 1, &|_, x| on(kernels.isa, Clamp { x, low, high }));
+    kernels.pool.run_rows(x, 1, &|_, x| on_wide(kernels.isa, Clamp { x, low, high }));
 }
 
 struct Activate<'a> {
@@ -108,11 +108,11 @@ struct Activate<'a> {
     up: Option<&'a [f32]>,
 }
 
-impl Operation for Activate<'_> {
+impl Operation<WIDE> for Activate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, lanes: L) {
         match self.activation {
             Activation::Identity => along::<L, Identity>(lanes, self.x, self.up),
             Activation::Silu => along::<L, Silu>(lanes, self.x, self.up),
@@ -127,12 +127,12 @@ impl Operation for Activate<'_> {
 
 /// `x = curve(x) * up`
 #[inline(always)]
-fn along<L: Lanes, C: Curve>(lanes: L, x: &mut [f32], up: Option<&[f32]>) {
+fn along<L: Lanes<WIDE>, C: Curve>(lanes: L, x: &mut [f32], up: Option<&[f32]>) {
     match up {
-        None => x.chunks_mut(WIDTH).for_each(|x| {
+        None => x.chunks_mut(WIDE).for_each(|x| {
             lanes.store_part(C::at(lanes, lanes.load_padded(x, 0.0)), x);
         }),
-        Some(up) => x.chunks_mut(WIDTH).zip(up.chunks(WIDTH)).for_each(|(x, up)| {
+        Some(up) => x.chunks_mut(WIDE).zip(up.chunks(WIDE)).for_each(|(x, up)| {
             let value = C::at(lanes, lanes.load_padded(x, 0.0));
             lanes.store_part(lanes.mul(value, lanes.load_padded(up, 0.0)), x);
         }),
@@ -145,11 +145,11 @@ struct AddScaled<'a> {
     factor: f32,
 }
 
-impl Operation for AddScaled<'_> {
+impl Operation<WIDE> for AddScaled<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, _lanes: L) {
         // Nothing is summed across lanes and Rust never fuses, so plain code is exact everywhere.
         for (x, y) in self.x.iter_mut().zip(self.y) {
             *x += *y * self.factor;
@@ -163,11 +163,11 @@ struct Clamp<'a> {
     high: f32,
 }
 
-impl Operation for Clamp<'_> {
+impl Operation<WIDE> for Clamp<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, _lanes: L) {
         for x in self.x {
             *x = x.clamp(self.low, self.high);
         }
@@ -179,11 +179,11 @@ struct Scale<'a> {
     factor: f32,
 }
 
-impl Operation for Scale<'_> {
+impl Operation<WIDE> for Scale<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, _lanes: L) {
         for x in self.x {
             *x *= self.factor;
         }

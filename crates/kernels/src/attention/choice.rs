@@ -9,6 +9,7 @@ use super::values::Ahead;
 use super::{AttentionSpan, KvStore};
 use crate::Kernels;
 use crate::lanes::{Lanes, Operation, WIDE, on_wide};
+use crate::memory::AlignedBuffer;
 use crate::threads::Shared;
 use std::ops::Range;
 
@@ -152,14 +153,54 @@ pub fn choose(
     let mut choice = Choice::new(rows, 1, spans);
     let (sets, words) = choice.parts();
     let words = Shared::new(words);
-    kernels.pool.run(rows, &|row| {
-        let (position, pages) = list[row];
-        // SAFETY: rows have words of their own.
-        let words = unsafe { words.part(sets.words(row, 0, position)) };
+    let mut scores = Vec::new();
+    // As many rows at a time as there are threads; where they are fewer, threads share a row.
+    let threads = kernels.pool.threads();
+    for (batch, first) in list.chunks(threads).zip((0..).step_by(threads)) {
+        let stride = score(kernels, how, store, batch, first, &mut scores);
+        kernels.pool.run(batch.len(), &|index| {
+            let (row, position) = (first + index, batch[index].0);
+            // SAFETY: rows have words of their own.
+            let words = unsafe { words.part(sets.words(row, 0, position)) };
+            if position < how.active {
+                return mark(words, 0..position + 1);
+            }
+            for position in best(&scores[index * stride..][..=position], how.active) {
+                words[position as usize / PAGE] |= 1 << (position as usize % PAGE);
+            }
+        });
+    }
+    choice
+}
+
+/// The scores of some rows, each at a position with its pages, of those that choose; `first` is the
+/// number of the first. Gives from where to where one row's scores follow another's.
+fn score(
+    kernels: &Kernels,
+    how: &Chooser,
+    store: &KvStore,
+    rows: &[(usize, &[u32])],
+    first: usize,
+    scores: &mut Vec<f32>,
+) -> usize {
+    let pages = |row: usize| rows[row].0 / PAGE + 1;
+    let stride = (0..rows.len()).map(pages).max().unwrap_or(0) * PAGE;
+    scores.clear();
+    scores.resize(rows.len() * stride, 0.0);
+    let scores = Shared::new(scores);
+    let pieces = kernels.pool.threads().div_ceil(rows.len().max(1));
+    kernels.pool.run(rows.len() * pieces, &|task| {
+        let (index, piece) = (task / pieces, task % pieces);
+        let (position, numbers) = rows[index];
         if position < how.active {
-            return mark(words, 0..position + 1);
+            return;
         }
-        let row = Row { how, layout, row, position, pages, words };
+        let piece = piece * pages(index) / pieces..(piece + 1) * pages(index) / pieces;
+        let at = index * stride;
+        // SAFETY: rows have scores of their own, and the pieces of a row do not overlap.
+        let scores = unsafe { scores.part(at + piece.start * PAGE..at + piece.end * PAGE) };
+        let pages = &numbers[piece];
+        let row = Row { how, layout: store.layout(), row: first + index, pages, scores };
         let scales = &store.scales;
         match &store.numbers {
             Numbers::F16(numbers) => on_wide(kernels.isa, row.with(Cached { numbers, scales })),
@@ -167,18 +208,17 @@ pub fn choose(
             Numbers::Q8(numbers) => on_wide(kernels.isa, row.with(Cached { numbers, scales })),
         }
     });
-    choice
+    stride
 }
 
-/// One row that chooses.
+/// One row's scores of some pages.
 struct Row<'a> {
     how: &'a Chooser<'a>,
     layout: &'a KvLayout,
     row: usize,
-    position: usize,
     pages: &'a [u32],
-    /// Empty at first.
-    words: &'a mut [u64],
+    /// Zeros at first.
+    scores: &'a mut [f32],
 }
 
 impl<'a> Row<'a> {
@@ -197,19 +237,15 @@ impl<E: KvNumber> Operation<WIDE> for RowOf<'_, E> {
 
     #[inline(always)]
     fn run<L: Lanes<WIDE>>(self, lanes: L) {
-        let Row { how, layout, row, position, pages, words } = self.row;
+        let Row { how, layout, row, pages, scores } = self.row;
         let dim = layout.k_dim;
         let packed = in_tiles(&how.q[row * how.heads * dim..][..how.heads * dim], dim);
         let weights = &how.weights[row * how.heads..][..how.heads];
-        let mut scores = vec![0.0; words.len() * PAGE];
-        let mut floats = Vec::new();
-        for (page, scores) in scores.as_chunks_mut::<PAGE>().0.iter_mut().enumerate() {
-            let keys = head_of(layout, self.stored, pages[page] as usize, 0);
+        let mut floats = AlignedBuffer::default();
+        for (&page, scores) in pages.iter().zip(scores.as_chunks_mut::<PAGE>().0) {
+            let keys = head_of(layout, self.stored, page as usize, 0);
             let keys = E::floats(lanes, layout, keys, &mut floats);
             lanes.call(AddPage { q: &packed, dim, weights, keys, scores });
-        }
-        for position in best(&scores[..=position], how.active) {
-            words[position as usize / PAGE] |= 1 << (position as usize % PAGE);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::store::{KvLayout, PAGE, PANEL};
 use crate::lanes::{Lanes, WIDE};
+use crate::memory::AlignedBuffer;
 
 /// How a cached number is stored: by itself, or as what the scale of its block is multiplied with.
 /// A block is up to 32 dimensions of one key or value.
@@ -12,7 +13,7 @@ pub(super) trait KvNumber: Copy + Send + Sync {
         lanes: L,
         layout: &KvLayout,
         head: Cached<'a, Self>,
-        scratch: &'a mut Vec<f32>,
+        scratch: &'a mut AlignedBuffer<f32>,
     ) -> &'a [f32];
     /// The scales of sixteen blocks from the one at `at` on. Numbers that are stored by themselves
     /// have none: `scales` is empty, and what comes back is not looked at.
@@ -36,6 +37,8 @@ pub(super) trait KvNumber: Copy + Send + Sync {
     }
     /// Reads sixteen of blocks with these scales, exactly.
     fn load<L: Lanes<WIDE>>(lanes: L, from: &[Self; WIDE], scales: L::Vector) -> L::Vector;
+    /// Sixteen numbers that are stored by themselves; `None` where numbers have scales.
+    fn alone<L: Lanes<WIDE>>(lanes: L, numbers: L::Vector) -> Option<[Self; WIDE]>;
     /// A block as it is stored, and its scale; after its end anything.
     fn narrow<L: Lanes<WIDE>>(lanes: L, block: &[f32]) -> ([Self; PANEL], u16);
 }
@@ -84,7 +87,7 @@ impl KvNumber for f32 {
         _lanes: L,
         _layout: &KvLayout,
         head: Cached<'a, f32>,
-        _scratch: &'a mut Vec<f32>,
+        _scratch: &'a mut AlignedBuffer<f32>,
     ) -> &'a [f32] {
         head.numbers
     }
@@ -92,6 +95,11 @@ impl KvNumber for f32 {
     #[inline(always)]
     fn load<L: Lanes<WIDE>>(lanes: L, from: &[f32; WIDE], _scales: L::Vector) -> L::Vector {
         lanes.load(from)
+    }
+
+    #[inline(always)]
+    fn alone<L: Lanes<WIDE>>(lanes: L, numbers: L::Vector) -> Option<[f32; WIDE]> {
+        Some(lanes.to_array(numbers))
     }
 
     #[inline(always)]
@@ -109,9 +117,9 @@ impl KvNumber for u16 {
         lanes: L,
         _layout: &KvLayout,
         head: Cached<'a, u16>,
-        scratch: &'a mut Vec<f32>,
+        scratch: &'a mut AlignedBuffer<f32>,
     ) -> &'a [f32] {
-        let scratch = room(scratch, head.numbers.len());
+        let scratch = scratch.room(head.numbers.len());
         let numbers = head.numbers.as_chunks::<WIDE>().0;
         for (from, to) in numbers.iter().zip(scratch.as_chunks_mut::<WIDE>().0) {
             lanes.store(lanes.load_half(from), to);
@@ -127,23 +135,19 @@ impl KvNumber for u16 {
     /// The nearest numbers, with the largest finite one in place of those beyond it: one infinite
     /// key or value would make every later answer NaN. A NaN stays one.
     #[inline(always)]
-    fn narrow<L: Lanes<WIDE>>(lanes: L, block: &[f32]) -> ([u16; PANEL], u16) {
+    fn alone<L: Lanes<WIDE>>(lanes: L, numbers: L::Vector) -> Option<[u16; WIDE]> {
         let largest = half::f16::MAX.to_f32();
+        let numbers = lanes.max(lanes.splat(-largest), numbers);
+        Some(lanes.to_half(lanes.min(lanes.splat(largest), numbers)))
+    }
+
+    #[inline(always)]
+    fn narrow<L: Lanes<WIDE>>(lanes: L, block: &[f32]) -> ([u16; PANEL], u16) {
         let mut numbers = [0; PANEL];
-        for (numbers, part) in
-            numbers.as_chunks_mut::<WIDE>().0.iter_mut().zip(halves(lanes, block))
-        {
-            let part = lanes.max(lanes.splat(-largest), part);
-            *numbers = lanes.to_half(lanes.min(lanes.splat(largest), part));
+        let parts = numbers.as_chunks_mut::<WIDE>().0.iter_mut().zip(halves(lanes, block));
+        for (numbers, part) in parts {
+            *numbers = u16::alone(lanes, part).unwrap_or_default();
         }
         (numbers, 0)
     }
-}
-
-/// The first `count` numbers of `scratch`, which grows to that.
-pub(super) fn room(scratch: &mut Vec<f32>, count: usize) -> &mut [f32] {
-    if scratch.len() < count {
-        scratch.resize(count, 0.0);
-    }
-    &mut scratch[..count]
 }

@@ -5,9 +5,10 @@
 //! in whatever order and with whichever instructions, computes with the same one. And a block
 //! depends on nothing but its own numbers, so that nothing depends on how a prompt was cut.
 
-use super::element::{Cached, KvNumber, halves, room};
+use super::element::{Cached, KvNumber, halves};
 use super::store::{KEY_BLOCK, KvLayout, PAGE, PANEL};
 use crate::lanes::{Lanes, WIDE};
+use crate::memory::AlignedBuffer;
 use half::f16;
 
 /// The largest of the integers.
@@ -31,9 +32,9 @@ impl KvNumber for i8 {
         lanes: L,
         layout: &KvLayout,
         head: Cached<'a, i8>,
-        scratch: &'a mut Vec<f32>,
+        scratch: &'a mut AlignedBuffer<f32>,
     ) -> &'a [f32] {
-        let scratch = room(scratch, head.numbers.len());
+        let scratch = scratch.room(head.numbers.len());
         let [keys, values] = head.split(layout);
         let (key_floats, value_floats) = scratch.split_at_mut(keys.numbers.len());
         if !layout.latent {
@@ -56,6 +57,11 @@ impl KvNumber for i8 {
     #[inline(always)]
     fn load<L: Lanes<WIDE>>(lanes: L, from: &[i8; WIDE], scales: L::Vector) -> L::Vector {
         lanes.mul(lanes.load_int8(from), scales)
+    }
+
+    #[inline(always)]
+    fn alone<L: Lanes<WIDE>>(_lanes: L, _numbers: L::Vector) -> Option<[i8; WIDE]> {
+        None
     }
 
     /// The nearest, ties to even. Where one number is a NaN, all of the block are.

@@ -187,41 +187,60 @@ impl<const G: usize> AddToMany<'_, G> {
         let any = self.sight.any.clone();
         let largest = self.sums.largest[lane..].first_chunk_mut().expect("whole vectors");
         let before = lanes.load(largest);
-        let mut peaks = [before; 4];
-        for (slot, scores) in any.clone().zip(&self.scores[any.clone()]) {
-            let score = lanes.load(scores[lane..].first_chunk().expect("whole vectors"));
-            peaks[slot % 4] = lanes.max(score, peaks[slot % 4]);
+        // Two, so that one comparison need not wait for the one before.
+        let mut peaks = [before; 2];
+        let (pairs, rest) = self.scores[any.clone()].as_chunks::<2>();
+        for pair in pairs {
+            for (peak, scores) in peaks.iter_mut().zip(pair) {
+                let score = scores[lane..].first_chunk().expect("whole vectors");
+                *peak = lanes.max(lanes.load(score), *peak);
+            }
         }
-        let peak = lanes.max(lanes.max(peaks[0], peaks[1]), lanes.max(peaks[2], peaks[3]));
+        for scores in rest {
+            let score = scores[lane..].first_chunk().expect("whole vectors");
+            peaks[0] = lanes.max(lanes.load(score), peaks[0]);
+        }
+        let peak = lanes.max(peaks[0], peaks[1]);
         lanes.store(peak, largest);
         // A row that has seen nothing so far goes on with weights of zero.
         let nothing = lanes.splat(f32::NEG_INFINITY);
         let peak = lanes.select_less(nothing, peak, peak, lanes.splat(0.0));
-        for (slot, scores) in self.scores.iter_mut().enumerate() {
-            let part = scores[lane..].first_chunk_mut().expect("whole vectors");
-            let weight = if any.contains(&slot) {
-                exp(lanes, lanes.sub(lanes.load(part), peak))
-            } else {
-                lanes.splat(0.0)
-            };
-            lanes.store(weight, part);
-        }
+        let added = match any == (0..PAGE) {
+            true => self.weigh::<L, true>(lanes, lane, peak),
+            false => self.weigh::<L, false>(lanes, lane, peak),
+        };
         let shrunk = exp(lanes, lanes.sub(before, peak));
         lanes.store(shrunk, shrink[lane..].first_chunk_mut().expect("whole vectors"));
-        let added = self.sum(lanes, lane);
         let weight = self.sums.weight[lane..].first_chunk_mut().expect("whole vectors");
         lanes.store(lanes.add(lanes.mul(lanes.load(weight), shrunk), added), weight);
     }
 
-    /// The sums of weights: of slots sixteen apart upwards, then the upper half of the sixteen
-    /// added to the lower until one is left.
+    /// Turns the scores of sixteen rows into weights, zeros where no row sees the slot (`WHOLE`:
+    /// all slots are seen), and sums them: of slots sixteen apart upwards, then the upper half of
+    /// the sixteen added to the lower until one is left.
     #[inline(always)]
-    fn sum<L: Lanes<WIDE>>(&self, lanes: L, lane: usize) -> L::Vector {
+    fn weigh<L: Lanes<WIDE>, const WHOLE: bool>(
+        &mut self,
+        lanes: L,
+        lane: usize,
+        peak: L::Vector,
+    ) -> L::Vector {
+        let any = self.sight.any.clone();
         let mut sums = [lanes.splat(0.0); WIDE];
-        for slots in self.scores.as_chunks::<WIDE>().0 {
-            for slot in 0..WIDE {
-                let weight = slots[slot][lane..].first_chunk().expect("whole vectors");
-                sums[slot] = lanes.add(sums[slot], lanes.load(weight));
+        for (first, sum) in sums.iter_mut().enumerate() {
+            // Side by side: each by itself is one long chain.
+            let mut weights = [lanes.splat(0.0); PAGE / WIDE];
+            for (part, weight) in weights.iter_mut().enumerate() {
+                let slot = part * WIDE + first;
+                if WHOLE || any.contains(&slot) {
+                    let score = self.scores[slot][lane..].first_chunk().expect("whole vectors");
+                    *weight = exp(lanes, lanes.sub(lanes.load(score), peak));
+                }
+            }
+            for (part, weight) in weights.into_iter().enumerate() {
+                let scores = &mut self.scores[part * WIDE + first];
+                lanes.store(weight, scores[lane..].first_chunk_mut().expect("whole vectors"));
+                *sum = lanes.add(*sum, weight);
             }
         }
         let mut half = WIDE / 2;

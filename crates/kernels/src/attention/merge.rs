@@ -9,6 +9,7 @@ use super::plan::Task;
 use super::store::PAGE;
 use super::task::Job;
 use crate::lanes::{Lanes, Operation, WIDE, exp};
+use crate::memory::AlignedBuffer;
 
 /// Positions that are summed by themselves, from one of its multiples on.
 pub const RANGE: usize = 8 * PAGE;
@@ -20,8 +21,8 @@ pub(super) struct State {
     pub largest: Vec<f32>,
     /// The sum of `e^(score - largest)` of each row.
     pub weight: Vec<f32>,
-    /// The values times their weights, `[rows, width]` with whole vectors.
-    pub values: Vec<f32>,
+    /// The values times their weights, `[rows, width]` with whole vectors; then anything.
+    pub values: AlignedBuffer<f32>,
 }
 
 impl State {
@@ -29,7 +30,7 @@ impl State {
     pub fn clear(&mut self, rows: usize, width: usize) {
         refill(&mut self.largest, rows, f32::NEG_INFINITY);
         refill(&mut self.weight, rows, 0.0);
-        refill(&mut self.values, rows * width, 0.0);
+        self.values.room(rows * width).fill(0.0);
     }
 
     /// Adds what a row has seen elsewhere: `values` are as many numbers as it sums.
@@ -102,7 +103,7 @@ impl<E: KvNumber> Operation<WIDE> for MergeRow<'_, '_, E> {
         let at = of.place(row);
         // SAFETY: spans do not overlap (`check`), tasks cut them in disjoint tokens and heads.
         let out = unsafe { job.out.part(at..at + job.layout.v_dim) };
-        write_out(lanes, &total.values, total.weight[0], out);
+        write_out(lanes, &total.values[..width], total.weight[0], out);
     }
 }
 

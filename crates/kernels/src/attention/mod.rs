@@ -23,6 +23,7 @@ mod task;
 mod tests;
 mod tiles;
 mod values;
+mod write;
 
 pub use bias::{Bias, Segments};
 pub use blocks::{BlockChooser, choose_blocks};

@@ -1,10 +1,10 @@
 //! The pages of keys and values of one layer.
 
-use super::element::{Cached, KvNumber};
+use super::element::Cached;
+use super::write::{Target, write};
 use crate::Kernels;
-use crate::lanes::{Lanes, Operation, WIDE, on_wide};
+use crate::lanes::WIDE;
 use crate::memory::{AlignedBuffer, put, take};
-use crate::threads::Shared;
 use std::ops::Range;
 
 /// Positions in a page.
@@ -245,9 +245,9 @@ impl KvStore {
 }
 
 /// Where something has its numbers and its scales.
-struct Part {
-    numbers: Range<usize>,
-    scales: Range<usize>,
+pub(super) struct Part {
+    pub numbers: Range<usize>,
+    pub scales: Range<usize>,
 }
 
 /// Heads one after another, pages one after another.
@@ -260,7 +260,7 @@ fn page_part(layout: &KvLayout, page: usize) -> Part {
     part(layout, page * layout.kv_heads..(page + 1) * layout.kv_heads)
 }
 
-fn head_part(layout: &KvLayout, page: usize, kv_head: usize) -> Part {
+pub(super) fn head_part(layout: &KvLayout, page: usize, kv_head: usize) -> Part {
     let head = page * layout.kv_heads + kv_head;
     part(layout, head..head + 1)
 }
@@ -298,102 +298,4 @@ pub(super) fn key_scale(layout: &KvLayout, slot: usize, d: usize) -> usize {
 /// Where the scale of dimension `d` of the value in `slot` is, from the start of its head's.
 pub(super) fn panel_scale(layout: &KvLayout, slot: usize, d: usize) -> usize {
     layout.key_scales_len() + d / PANEL * PAGE + slot
-}
-
-/// What to write, and where.
-struct Target<'a> {
-    layout: KvLayout,
-    pages: &'a [u32],
-    position: usize,
-    tokens: usize,
-    k: &'a [f32],
-    v: &'a [f32],
-}
-
-/// Numbers of keys below which one thread writes them all. There are few, as each number of a key
-/// goes to a cache line of its own, far away.
-const WORTH_SHARING: usize = 512;
-
-fn write<E: KvNumber>(kernels: &Kernels, target: &Target, numbers: &mut [E], scales: &mut [u16]) {
-    let heads = target.layout.kv_heads;
-    let (numbers, scales) = (&Shared::new(numbers), &Shared::new(scales));
-    let chunks = if target.k.len() < WORTH_SHARING { 1 } else { heads };
-    kernels.pool.run(chunks, &|chunk| {
-        let heads = chunk * heads / chunks..(chunk + 1) * heads / chunks;
-        on_wide(kernels.isa, WriteHeads { target, heads, numbers, scales });
-    });
-}
-
-/// Writes some of the heads; no two threads write the same head.
-struct WriteHeads<'a, E> {
-    target: &'a Target<'a>,
-    heads: Range<usize>,
-    numbers: &'a Shared<'a, E>,
-    scales: &'a Shared<'a, u16>,
-}
-
-impl<E: KvNumber> Operation<WIDE> for WriteHeads<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<WIDE>>(self, lanes: L) {
-        let Target { layout, pages, position, tokens, k, v } = *self.target;
-        for head in self.heads {
-            for token in 0..tokens {
-                let position = position + token;
-                let part = head_part(&layout, pages[position / PAGE] as usize, head);
-                // SAFETY: heads of a page do not overlap, and each is in one thread's `heads`.
-                let out = unsafe { self.numbers.part(part.numbers) };
-                // SAFETY: the same.
-                let scales = unsafe { self.scales.part(part.scales) };
-                let out = Slot { layout: &layout, slot: position % PAGE, out, scales };
-                let source = token * layout.kv_heads + head;
-                let key = &k[source * layout.k_dim..][..layout.k_dim];
-                if layout.latent {
-                    write_value(lanes, key, out);
-                } else {
-                    let value = &v[source * layout.v_dim..][..layout.v_dim];
-                    write_both(lanes, key, value, out);
-                }
-            }
-        }
-    }
-}
-
-/// One position of a head that is being written.
-struct Slot<'a, E> {
-    layout: &'a KvLayout,
-    slot: usize,
-    out: &'a mut [E],
-    /// Of the head, or empty.
-    scales: &'a mut [u16],
-}
-
-#[inline(always)]
-fn write_both<L: Lanes<WIDE>, E: KvNumber>(lanes: L, key: &[f32], value: &[f32], to: Slot<E>) {
-    let Slot { layout, slot, out, scales } = to;
-    let column = &mut out[in_block(layout, slot, 0)..];
-    for (d, block) in (0..).step_by(PANEL).zip(key.chunks(PANEL)) {
-        let (stored, scale) = E::narrow(lanes, block);
-        for (d, &number) in (d..).zip(&stored[..block.len()]) {
-            column[d * KEY_BLOCK] = number;
-        }
-        if let Some(place) = scales.get_mut(key_scale(layout, slot, d)) {
-            *place = scale;
-        }
-    }
-    write_value(lanes, value, Slot { layout, slot, out, scales });
-}
-
-#[inline(always)]
-fn write_value<L: Lanes<WIDE>, E: KvNumber>(lanes: L, value: &[f32], to: Slot<E>) {
-    let Slot { layout, slot, out, scales } = to;
-    for (d, block) in (0..).step_by(PANEL).zip(value.chunks(PANEL)) {
-        let (stored, scale) = E::narrow(lanes, block);
-        let width = block.len().next_multiple_of(WIDE);
-        out[in_panel(layout, slot, d)..][..width].copy_from_slice(&stored[..width]);
-        if let Some(place) = scales.get_mut(panel_scale(layout, slot, d)) {
-            *place = scale;
-        }
-    }
 }

@@ -8,6 +8,7 @@ use super::plan::{Task, part_len};
 use super::store::{KvLayout, PAGE, head_of};
 use super::{Attention, AttentionSpan};
 use crate::lanes::{Lanes, Operation, WIDE};
+use crate::memory::AlignedBuffer;
 use crate::threads::Shared;
 use std::cell::Cell;
 
@@ -45,15 +46,15 @@ pub(super) struct TaskOf<'b, 'a, E> {
 #[derive(Default)]
 pub(super) struct Workspace {
     /// Queries in tiles of `R` rows, each `[k_dim][R]`.
-    pub(super) q: Vec<f32>,
+    pub(super) q: AlignedBuffer<f32>,
     /// Of a tile of many rows.
-    pub(super) scores: Vec<f32>,
+    pub(super) scores: AlignedBuffer<f32>,
     /// What rows have seen of one range of positions.
     pub(super) sums: State,
     /// Of all ranges before.
     totals: State,
     /// A page of one head, converted.
-    page: Vec<f32>,
+    page: AlignedBuffer<f32>,
     gathered: Gathered,
 }
 
@@ -158,7 +159,7 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         let Workspace { q, scores, sums, totals, .. } = workspace;
         let padded = self.padded_rows();
         sums.clear(padded, self.width());
-        scores.resize(PAGE * 2 * WIDE, 0.0);
+        scores.room(PAGE * 2 * WIDE);
         if let Some(sinks) = self.job.how.sinks {
             // As if a first position had this score and the value zero.
             totals.clear(padded, self.width());
@@ -167,7 +168,7 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
                 totals.weight[row] = 1.0;
             }
         }
-        q.resize(padded * dim, 0.0);
+        let q = q.room(padded * dim);
         let mut row = 0;
         while row < rows {
             let tile = self.tile::<L>(row);
@@ -293,7 +294,8 @@ impl<E: KvNumber> TaskOf<'_, '_, E> {
         if first && (self.job.how.sinks.is_none() || self.task.part.is_some()) {
             std::mem::swap(sums, totals);
         } else {
-            for (row, values) in sums.values.chunks_exact(self.width()).enumerate() {
+            let rows = sums.values.chunks_exact(self.width()).take(self.padded_rows());
+            for (row, values) in rows.enumerate() {
                 totals.add(lanes, row, [sums.largest[row], sums.weight[row]], values);
             }
         }

@@ -3,11 +3,15 @@
 
 use half::f16;
 
+use super::k_quants::put_scales_and_minimums;
 use super::search::{
     Affine, Widths, best_affine, best_positive_scale, best_scale, farthest_from_zero, inverse,
     mean_square, nearest, weights,
 };
-use super::{K_BLOCK, k_quants::put_scales_and_minimums, simple::put_f16};
+use super::{
+    K_BLOCK,
+    simple::{put_f16, put_nibbles},
+};
 
 /// What the columns of a block matter, where it is known.
 type Importance<'a> = Option<&'a [f32; K_BLOCK]>;
@@ -29,7 +33,7 @@ pub(super) fn quantize_q2_k(values: &[f32; K_BLOCK], matter: Importance, out: &m
 pub(super) fn quantize_q4_k(values: &[f32; K_BLOCK], matter: Importance, out: &mut [u8; 144]) {
     let fits: Fits<8> = Fits::new::<32>(values, matter, &Q4_K, |rms, value| rms + value.abs());
     fits.put_head(out);
-    put_nibbles(&mut out[16..], &fits.codes);
+    put_codes(&mut out[16..], &fits.codes);
 }
 
 pub(super) fn quantize_q5_k(values: &[f32; K_BLOCK], matter: Importance, out: &mut [u8; 176]) {
@@ -38,7 +42,7 @@ pub(super) fn quantize_q5_k(values: &[f32; K_BLOCK], matter: Importance, out: &m
     for (index, fifth) in out[16..48].iter_mut().enumerate() {
         *fifth = (0..8).map(|part| (fits.codes[part * 32 + index] >> 4 & 1) << part).sum();
     }
-    put_nibbles(&mut out[48..], &fits.codes);
+    put_codes(&mut out[48..], &fits.codes);
 }
 
 pub(super) fn quantize_q3_k(values: &[f32; K_BLOCK], matter: Importance, out: &mut [u8; 110]) {
@@ -67,9 +71,7 @@ pub(super) fn quantize_q6_k(values: &[f32; K_BLOCK], matter: Importance, out: &m
         *byte = scale as u8;
     }
     for (half, codes) in fit.codes.as_chunks::<128>().0.iter().enumerate() {
-        for index in 0..64 {
-            out[half * 64 + index] = codes[index] & 15 | codes[index + 64] << 4;
-        }
+        put_nibbles(&mut out[half * 64..][..64], codes);
     }
     put_two_bits(&mut out[128..192], &fit.codes.map(|code| code >> 4));
 }
@@ -190,11 +192,9 @@ fn put_two_bits(bytes: &mut [u8], codes: &[u8; K_BLOCK]) {
     }
 }
 
-/// The lower four bits of codes: of each 64, 0..32 to the low and 32..64 to the high halves.
-fn put_nibbles(bytes: &mut [u8], codes: &[u8; K_BLOCK]) {
+/// The lower four bits of codes, each 64 apart.
+fn put_codes(bytes: &mut [u8], codes: &[u8; K_BLOCK]) {
     for (bytes, codes) in bytes.as_chunks_mut::<32>().0.iter_mut().zip(codes.as_chunks::<64>().0) {
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = codes[index] & 15 | codes[index + 32] << 4;
-        }
+        put_nibbles(bytes, codes);
     }
 }

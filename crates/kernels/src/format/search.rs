@@ -119,11 +119,15 @@ fn error<const N: usize>(part: &Weighed<N>, codes: &[f32; N], fit: Affine) -> f3
     })
 }
 
-/// The first value of the largest magnitude, with its sign; `None` where that is no number or too
-/// small for an f16 scale.
-pub(super) fn farthest_from_zero(values: &[f32]) -> Option<f32> {
+/// The first value of the largest magnitude, with its sign.
+pub(super) fn farthest(values: &[f32]) -> f32 {
     let farther = |far: f32, value: &f32| if value.abs() > far.abs() { *value } else { far };
-    let farthest = values.iter().fold(0.0, farther);
+    values.iter().fold(0.0, farther)
+}
+
+/// As [`farthest`]; `None` where that is no number or too small for an f16 scale.
+pub(super) fn farthest_from_zero(values: &[f32]) -> Option<f32> {
+    let farthest = farthest(values);
     (farthest.is_finite() && farthest.abs() >= SMALLEST_SCALE).then_some(farthest)
 }
 

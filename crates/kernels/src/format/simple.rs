@@ -6,7 +6,9 @@
 use half::f16;
 
 use super::f16_at;
-use super::search::{Widths, best_affine, best_scale, inverse, mean_square, nearest, weights};
+use super::search::{
+    Widths, best_affine, best_scale, farthest, inverse, mean_square, nearest, weights,
+};
 
 /// f16 scale, 16 bytes of nibbles.
 pub(super) fn dequantize_q4_0(block: &[u8; 18], out: &mut [f32; 32]) {
@@ -105,7 +107,8 @@ pub(super) fn quantize_q5_1(values: &[f32; 32], matter: Importance, out: &mut [u
 fn symmetric(values: &[f32; 32], matter: Importance, half: u8) -> (f32, [u8; 32]) {
     let end = f32::from(half);
     let Some(matter) = matter else {
-        let scale = farthest_from_zero(values) / -end;
+        // The end of the range that reaches one step farther is the farthest value's.
+        let scale = farthest(values) / -end;
         return (scale, round_up_from(values, 0.0, scale, end + 0.5, 2 * half - 1));
     };
     let weights = weights(values, Some(matter), mean_square(values), |_| 0.0);
@@ -140,12 +143,6 @@ pub(super) fn quantize_q8_0(values: &[f32; 32], _: Importance, out: &mut [u8; 34
     }
 }
 
-/// The first value of the largest magnitude, with its sign: the scale maps it to the end of the
-/// range that reaches one step farther.
-fn farthest_from_zero(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |far: f32, value| if value.abs() > far.abs() { *value } else { far })
-}
-
 /// Smallest and largest value; NaN counts as neither.
 fn range(values: &[f32]) -> (f32, f32) {
     let min = values.iter().copied().fold(f32::INFINITY, f32::min);
@@ -164,9 +161,11 @@ pub(super) fn put_f16(out: &mut [u8], at: usize, value: f32) {
     out[at..at + 2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
 }
 
-fn put_nibbles(out: &mut [u8], codes: &[u8; 32]) {
-    for (index, out) in out.iter_mut().enumerate() {
-        *out = codes[index] & 15 | codes[index + 16] << 4;
+/// The lower four bits of codes: of the first half to the low, of the second to the high halves.
+pub(super) fn put_nibbles(out: &mut [u8], codes: &[u8]) {
+    let (low, high) = codes.split_at(codes.len() / 2);
+    for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+        *out = low & 15 | high << 4;
     }
 }
 

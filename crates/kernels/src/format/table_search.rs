@@ -6,7 +6,10 @@ use super::nonlinear::{IQ4_VALUES, MXFP4_VALUES, e8m0_to_half_scale};
 use super::search::{
     best_of, best_scale, farthest_from_zero, inverse, mean_square, nearest, sum_of, weights,
 };
-use super::{K_BLOCK, simple::put_f16};
+use super::{
+    K_BLOCK,
+    simple::{put_f16, put_nibbles},
+};
 
 pub(super) fn quantize_iq4_nl(values: &[f32; 32], matter: Option<&[f32; 32]>, out: &mut [u8; 18]) {
     let matter = matter.map(|matter| matter.as_slice());
@@ -62,14 +65,7 @@ fn nearest_iq4(x: f32) -> usize {
 
 fn put_iq4_indices(values: &[f32; 32], scale: f32, out: &mut [u8]) {
     let inverse = inverse(scale);
-    put_halves(out, &values.map(|value| nearest_iq4(value * inverse) as u8));
-}
-
-/// Indices 0..16 to the low, 16..32 to the high halves.
-fn put_halves(out: &mut [u8], codes: &[u8; 32]) {
-    for (index, out) in out.iter_mut().enumerate() {
-        *out = codes[index] | codes[index + 16] << 4;
-    }
+    put_nibbles(out, &values.map(|value| nearest_iq4(value * inverse) as u8));
 }
 
 /// Exponents tried on each side of the one that brings the largest value into the table's last two
@@ -95,7 +91,7 @@ pub(super) fn quantize_mxfp4(values: &[f32; 32], matter: Option<&[f32; 32]>, out
     let exponent = best.map_or(0, |(_, exponent)| exponent);
     let inverse = inverse(e8m0_to_half_scale(exponent));
     out[0] = exponent;
-    put_halves(&mut out[1..], &values.map(|value| mxfp4_code(value * inverse)));
+    put_nibbles(&mut out[1..], &values.map(|value| mxfp4_code(value * inverse)));
 }
 
 /// The code of the value nearest to `x`: a sign and a place among the magnitudes.

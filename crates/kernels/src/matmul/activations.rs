@@ -94,6 +94,12 @@ impl Int8Block {
         i32::from_le_bytes(four.map(i8::cast_unsigned))
     }
 
+    /// The sums of the first and the second half, the first lowest.
+    #[inline]
+    pub(super) fn two_sums(&self) -> i32 {
+        two_words(self.sums)
+    }
+
     /// The sum of the codes of part `part` of `parts`, 1 or 2.
     #[inline]
     pub(super) fn sum(&self, part: usize, parts: usize) -> i32 {
@@ -147,8 +153,7 @@ impl Int8Group {
     /// The sums of blocks `2 * pair` and the next, the first lowest.
     #[inline]
     pub(super) fn two_sums(&self, pair: usize) -> i32 {
-        let [low, high] = self.sums.as_chunks::<2>().0[pair];
-        i32::from(low) & 0xffff | i32::from(high) << 16
+        two_words(self.sums.as_chunks::<2>().0[pair])
     }
 }
 
@@ -173,8 +178,7 @@ impl Int16Block {
     #[inline]
     pub(super) unsafe fn pair(&self, pair: usize) -> i32 {
         // SAFETY: the caller's promise.
-        let [low, high] = *unsafe { self.codes.as_chunks::<2>().0.get_unchecked(pair) };
-        i32::from(low) & 0xffff | i32::from(high) << 16
+        two_words(*unsafe { self.codes.as_chunks::<2>().0.get_unchecked(pair) })
     }
 
     /// Where the code of `column` stands.
@@ -182,6 +186,12 @@ impl Int16Block {
         const ORDER: [usize; 4] = [0, 2, 1, 3];
         column / 4 * 4 + ORDER[column % 4]
     }
+}
+
+/// A pair of words for every lane of a vector, the first lowest.
+#[inline]
+fn two_words([low, high]: [i16; 2]) -> i32 {
+    i32::from(low) & 0xffff | i32::from(high) << 16
 }
 
 /// Rows below which another thread costs more than it saves.

@@ -37,6 +37,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::activation::Activation;
+use crate::lanes::{Lanes, Operation, WIDE, on_wide};
 use crate::{Format, Isa, Kernels};
 use layout::{FLOAT_ROWS, QUANTIZED_ROWS, tile_rows};
 use split::Split;
@@ -165,7 +166,8 @@ impl<'a> Job<'a> {
             let group = first..range.end.min(first + TILES_AT_ONCE);
             self.output.expect::<LANES>(out.clone(), group.clone());
             let Some(gate) = &self.gate else {
-                let store: Store<LANES> = &|tile, sums| self.output.store(out.clone(), tile, sums);
+                let store: Store<LANES> =
+                    &|tile, sums| self.output.store(isa, out.clone(), tile, sums);
                 tiles(isa, weights, group, input, rows, store);
                 continue;
             };
@@ -179,7 +181,7 @@ impl<'a> Job<'a> {
             tiles(isa, weights, group, input, rows, &|tile, sums| {
                 let gates = &mut gates.borrow_mut()[place(tile, sums.len())];
                 gate.activation.gate(isa, gates, sums.as_flattened());
-                self.output.store(out.clone(), tile, gates.as_chunks::<LANES>().0);
+                self.output.store(isa, out.clone(), tile, gates.as_chunks::<LANES>().0);
             });
         }
     }
@@ -275,26 +277,64 @@ impl<'a> Output<'a> {
 
     /// Writes the columns of some tiles, the first of which is `tile`, in `rows`; `sums` has the
     /// tiles of a row side by side. Lanes beyond the last column are dropped.
-    fn store<const LANES: usize>(&self, rows: Range<usize>, tile: usize, sums: &[[f32; LANES]]) {
-        let tiles = sums.len() / rows.len();
-        let column = tile * LANES;
-        let lanes = (tiles * LANES).min(self.width - column);
-        for (row, sums) in rows.zip(sums.chunks_exact(tiles)) {
-            let at = row * self.width + column;
-            assert!(at + lanes <= self.len, "tiles lie inside the output");
-            // SAFETY: in bounds by the assertion; no other thread touches these columns (see
-            // `Sync` above), and nobody reads before the region has ended. Whole tiles are copied
-            // by their constant size: a call for each costs as much as the copy.
-            unsafe {
-                let out = self.start.add(at);
-                let (whole, part) = (lanes / LANES, lanes % LANES);
-                for (tile, sums) in sums[..whole].iter().enumerate() {
-                    out.add(tile * LANES).cast::<[f32; LANES]>().write_unaligned(*sums);
-                }
-                if part > 0 {
-                    let rest = sums[whole].as_ptr();
-                    std::ptr::copy_nonoverlapping(rest, out.add(whole * LANES), part);
-                }
+    fn store<const LANES: usize>(
+        &self,
+        isa: Isa,
+        rows: Range<usize>,
+        tile: usize,
+        sums: &[[f32; LANES]],
+    ) {
+        let (column, each) = (tile * LANES, sums.len() / rows.len() * LANES);
+        let lanes = each.min(self.width - column);
+        if rows.len() == 1 {
+            let out = self.part(rows.start, column, lanes);
+            // Of a constant size: a call for each tile would cost as much as the copy.
+            if let Ok(out) = <&mut [f32; LANES]>::try_from(&mut *out) {
+                *out = sums[0];
+                return;
+            }
+            return out.copy_from_slice(&sums.as_flattened()[..lanes]);
+        }
+        let sums = sums.as_flattened().chunks_exact(each);
+        on_wide(isa, StoreRows { output: self, rows, column, lanes, sums });
+    }
+
+    /// So many of a row's columns from `column` on.
+    #[expect(clippy::mut_from_ref, reason = "disjoint parts of one mutable borrow")]
+    #[inline(always)]
+    fn part(&self, row: usize, column: usize, lanes: usize) -> &mut [f32] {
+        let at = row * self.width + column;
+        assert!(at + lanes <= self.len, "tiles lie inside the output");
+        // SAFETY: in bounds by the assertion; no other thread touches these columns (see `Sync`
+        // above), a thread drops them before it asks for others, and nobody reads before the region
+        // has ended.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), lanes) }
+    }
+}
+
+/// [`Output::store`] of several rows, in vectors as large as there are.
+struct StoreRows<'a, 'b> {
+    output: &'a Output<'b>,
+    rows: Range<usize>,
+    column: usize,
+    lanes: usize,
+    sums: std::slice::ChunksExact<'a, f32>,
+}
+
+impl Operation<WIDE> for StoreRows<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<WIDE>>(self, lanes: L) {
+        for (row, sums) in self.rows.zip(self.sums) {
+            let out = self.output.part(row, self.column, self.lanes);
+            let (vectors, rest) = out.as_chunks_mut::<WIDE>();
+            let (sums, last) = sums[..self.lanes].as_chunks::<WIDE>();
+            for (out, sums) in vectors.iter_mut().zip(sums) {
+                lanes.store(lanes.load(sums), out);
+            }
+            if !rest.is_empty() {
+                rest.copy_from_slice(last);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! One row, on any instruction set.
 
-use crate::lanes::{Lanes, Operation, WIDTH};
+use crate::lanes::{Lanes, Operation, WIDE};
 
 /// `x = weight * (x / sqrt(mean(x^2) + eps))`
 pub(super) struct RmsNorm<'a> {
@@ -9,11 +9,11 @@ pub(super) struct RmsNorm<'a> {
     pub eps: f32,
 }
 
-impl Operation for RmsNorm<'_> {
+impl Operation<WIDE> for RmsNorm<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, lanes: L) {
         let mean = sum::<L, Square>(lanes, self.x, 0.0) / self.x.len() as f32;
         let factor = 1.0 / (mean + self.eps).sqrt();
         affine(lanes, self.x, Affine { mean: 0.0, factor, weight: self.weight, bias: None });
@@ -28,11 +28,11 @@ pub(super) struct LayerNorm<'a> {
     pub eps: f32,
 }
 
-impl Operation for LayerNorm<'_> {
+impl Operation<WIDE> for LayerNorm<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, lanes: L) {
         let cols = self.x.len() as f32;
         let mean = sum::<L, Value>(lanes, self.x, 0.0) / cols;
         let variance = sum::<L, Square>(lanes, self.x, mean) / cols;
@@ -44,7 +44,7 @@ impl Operation for LayerNorm<'_> {
 /// What is summed over a row.
 trait Term {
     /// `total` and one more term, made of `x`.
-    fn add<L: Lanes>(lanes: L, x: L::Vector, total: L::Vector) -> L::Vector;
+    fn add<L: Lanes<WIDE>>(lanes: L, x: L::Vector, total: L::Vector) -> L::Vector;
 }
 
 struct Value;
@@ -52,35 +52,31 @@ struct Square;
 
 impl Term for Value {
     #[inline(always)]
-    fn add<L: Lanes>(lanes: L, x: L::Vector, total: L::Vector) -> L::Vector {
+    fn add<L: Lanes<WIDE>>(lanes: L, x: L::Vector, total: L::Vector) -> L::Vector {
         lanes.add(total, x)
     }
 }
 
 impl Term for Square {
     #[inline(always)]
-    fn add<L: Lanes>(lanes: L, x: L::Vector, total: L::Vector) -> L::Vector {
+    fn add<L: Lanes<WIDE>>(lanes: L, x: L::Vector, total: L::Vector) -> L::Vector {
         lanes.fma(x, x, total)
     }
 }
 
-/// The sum of terms of `x - offset`: vectors of eight go to two totals in turn, what is left at
-/// the end as if the row went on with `offset`s.
+/// The sum of terms of `x - offset`, what is left at the end as if the row went on with `offset`s.
 #[inline(always)]
-fn sum<L: Lanes, T: Term>(lanes: L, x: &[f32], offset: f32) -> f32 {
+fn sum<L: Lanes<WIDE>, T: Term>(lanes: L, x: &[f32], offset: f32) -> f32 {
     let subtract = lanes.splat(offset);
-    let mut totals = [lanes.splat(0.0); 2];
-    let (pairs, rest) = x.as_chunks::<{ 2 * WIDTH }>();
-    for pair in pairs {
-        let (vectors, _) = pair.as_chunks::<WIDTH>();
-        for (total, vector) in totals.iter_mut().zip(vectors) {
-            *total = T::add(lanes, lanes.sub(lanes.load(vector), subtract), *total);
-        }
+    let mut total = lanes.splat(0.0);
+    let (vectors, rest) = x.as_chunks::<WIDE>();
+    for vector in vectors {
+        total = T::add(lanes, lanes.sub(lanes.load(vector), subtract), total);
     }
-    for (total, part) in totals.iter_mut().zip(rest.chunks(WIDTH)) {
-        *total = T::add(lanes, lanes.sub(lanes.load_padded(part, offset), subtract), *total);
+    if !rest.is_empty() {
+        total = T::add(lanes, lanes.sub(lanes.load_padded(rest, offset), subtract), total);
     }
-    lanes.sum(lanes.add(totals[0], totals[1]))
+    lanes.sum(total)
 }
 
 struct Affine<'a> {
@@ -92,10 +88,10 @@ struct Affine<'a> {
 
 /// `x = weight * ((x - mean) * factor) + bias`
 #[inline(always)]
-fn affine<L: Lanes>(lanes: L, x: &mut [f32], by: Affine) {
+fn affine<L: Lanes<WIDE>>(lanes: L, x: &mut [f32], by: Affine) {
     let (mean, factor) = (lanes.splat(by.mean), lanes.splat(by.factor));
-    for (index, part) in x.chunks_mut(WIDTH).enumerate() {
-        let columns = index * WIDTH..index * WIDTH + part.len();
+    for (index, part) in x.chunks_mut(WIDE).enumerate() {
+        let columns = index * WIDE..index * WIDE + part.len();
         let mut value = lanes.load_padded(part, 0.0);
         value = lanes.mul(lanes.sub(value, mean), factor);
         if let Some(weight) = by.weight {

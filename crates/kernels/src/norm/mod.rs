@@ -6,7 +6,7 @@ mod body;
 #[cfg(test)]
 mod tests;
 
-use crate::lanes::on;
+use crate::lanes::on_wide;
 use crate::{HeadLayout, Kernels};
 use body::{LayerNorm, RmsNorm};
 
@@ -25,7 +25,7 @@ pub fn rms_norm(
         let rows = x[first * cols..][..out.len()].chunks_exact(cols);
         for (x, out) in rows.zip(out.chunks_exact_mut(cols)) {
             out.copy_from_slice(x);
-            on(kernels.isa, RmsNorm { x: out, weight, eps });
+            on_wide(kernels.isa, RmsNorm { x: out, weight, eps });
         }
     });
 }
@@ -39,7 +39,7 @@ pub fn rms_norm_heads(
     eps: f32,
 ) {
     assert!(weight.is_none_or(|w| w.len() == layout.width), "a weight for each number");
-    each_head(kernels, x, layout, &|x| on(kernels.isa, RmsNorm { x, weight, eps }));
+    each_head(kernels, x, layout, &|x| on_wide(kernels.isa, RmsNorm { x, weight, eps }));
 }
 
 /// [`layer_norm`] of every slice of `layout` in `x`, in place.
@@ -53,7 +53,7 @@ pub fn layer_norm_heads(
 ) {
     assert!(weight.is_none_or(|w| w.len() == layout.width), "a weight for each number");
     assert!(bias.is_none_or(|b| b.len() == layout.width), "a bias for each number");
-    each_head(kernels, x, layout, &|x| on(kernels.isa, LayerNorm { x, weight, bias, eps }));
+    each_head(kernels, x, layout, &|x| on_wide(kernels.isa, LayerNorm { x, weight, bias, eps }));
 }
 
 fn each_head(
@@ -87,7 +87,7 @@ pub fn layer_norm(
         let rows = x[first * cols..][..out.len()].chunks_exact(cols);
         for (x, out) in rows.zip(out.chunks_exact_mut(cols)) {
             out.copy_from_slice(x);
-            on(kernels.isa, LayerNorm { x: out, weight, bias, eps });
+            on_wide(kernels.isa, LayerNorm { x: out, weight, bias, eps });
         }
     });
 }

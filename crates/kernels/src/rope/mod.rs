@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::lanes::{Lanes, Operation, WIDTH, on};
+use crate::lanes::{Lanes, Operation, WIDE, on_wide};
 use crate::{HeadLayout, Kernels};
 
 /// Which two numbers of a head turn together.
@@ -35,7 +35,7 @@ pub fn rope(
     assert_eq!(sin.len(), rows * pairs, "a sine for each of {pairs} pairs of {rows} rows");
     kernels.pool.run_rows(x, layout.row_stride, &|first, x| {
         let at = first * pairs..(first + x.len() / layout.row_stride) * pairs;
-        on(kernels.isa, Rope { x, layout, cos: &cos[at.clone()], sin: &sin[at], style });
+        on_wide(kernels.isa, Rope { x, layout, cos: &cos[at.clone()], sin: &sin[at], style });
     });
 }
 
@@ -47,11 +47,11 @@ struct Rope<'a> {
     style: RopeStyle,
 }
 
-impl Operation for Rope<'_> {
+impl Operation<WIDE> for Rope<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<L: Lanes<WIDE>>(self, lanes: L) {
         let pairs = self.layout.width / 2;
         for (index, row) in self.x.chunks_exact_mut(self.layout.row_stride).enumerate() {
             let angles = index * pairs..(index + 1) * pairs;
@@ -68,10 +68,10 @@ impl Operation for Rope<'_> {
 }
 
 #[inline(always)]
-fn turn_halves<L: Lanes>(lanes: L, head: &mut [f32], cos: &[f32], sin: &[f32]) {
+fn turn_halves<L: Lanes<WIDE>>(lanes: L, head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let (low, high) = head.split_at_mut(cos.len());
-    let parts = low.chunks_mut(WIDTH).zip(high.chunks_mut(WIDTH));
-    let angles = cos.chunks(WIDTH).zip(sin.chunks(WIDTH));
+    let parts = low.chunks_mut(WIDE).zip(high.chunks_mut(WIDE));
+    let angles = cos.chunks(WIDE).zip(sin.chunks(WIDE));
     for ((low, high), (cos, sin)) in parts.zip(angles) {
         let (a, b) = (lanes.load_padded(low, 0.0), lanes.load_padded(high, 0.0));
         let (cos, sin) = (lanes.load_padded(cos, 0.0), lanes.load_padded(sin, 0.0));

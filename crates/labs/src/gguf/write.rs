@@ -233,7 +233,10 @@ impl Header {
             Some(shared) if shared.gate.is_some() => {
                 self.count("expert_shared_feed_forward_length", shared.dense.width);
             }
-            Some(shared) => self.count("expert_shared_count", shared.dense.width / width),
+            Some(shared) => {
+                let count = shared.dense.width.checked_div(*width).unwrap_or(0);
+                self.count("expert_shared_count", count);
+            }
             None => {}
         }
         Ok(())

@@ -99,7 +99,9 @@ impl Latent {
         attention(pass.kernels, &how, &q, store, &spans(pass), &mut mixed);
         let values = per_head(pass, &self.v_up, &mixed, 0..shape.rank, shape.rank);
         let mut joined = pass.kernels.floats(pass.rows() * shape.heads * shape.v_dim);
-        to_rows(&values, &mut joined, shape.heads, shape.v_dim, shape.v_dim);
+        by_row(pass, &values, shape.heads, &mut joined, shape.v_dim, |value, from, _| {
+            value.copy_from_slice(from);
+        });
         if let Some(gate) = &self.gate {
             gated(pass.kernels, gate, x, &mut joined);
         }
@@ -123,10 +125,10 @@ impl Latent {
         let (before, width) = (shape.nope_dim + shape.rope_dim, shape.rank + shape.rope_dim);
         let latents = per_head(pass, &self.k_up, q, 0..shape.nope_dim, before);
         let mut absorbed = pass.kernels.floats(pass.rows() * shape.heads * width);
-        to_rows(&latents, &mut absorbed, shape.heads, shape.rank, width);
-        for (new, old) in absorbed.chunks_exact_mut(width).zip(q.chunks_exact(before)) {
-            new[shape.rank..].copy_from_slice(&old[shape.nope_dim..]);
-        }
+        by_row(pass, &latents, shape.heads, &mut absorbed, width, |new, latent, place| {
+            new[..shape.rank].copy_from_slice(latent);
+            new[shape.rank..].copy_from_slice(&q[place * before..][shape.nope_dim..before]);
+        });
         absorbed
     }
 }
@@ -141,12 +143,13 @@ fn per_head(
     stride: usize,
 ) -> Floats {
     let (rows, heads, outputs) = (pass.rows(), maps.len(), maps[0].rows());
-    let mut by_head = Vec::with_capacity(rows * heads * part.len());
-    for head in 0..heads {
-        for row in x.chunks_exact(heads * stride) {
-            by_head.extend_from_slice(&row[head * stride..][part.clone()]);
+    let mut by_head = pass.kernels.floats(rows * heads * part.len());
+    pass.kernels.pool.run_rows(&mut by_head, part.len(), &|first, to| {
+        for (index, to) in (first..).zip(to.chunks_exact_mut(part.len())) {
+            let (head, row) = (index / rows, index % rows);
+            to.copy_from_slice(&x[(row * heads + head) * stride..][part.clone()]);
         }
-    }
+    });
     let input = Activations::new(pass.kernels, &by_head, part.len(), maps);
     let rows_of: Vec<u32> = (0..(heads * rows) as u32).collect();
     let mut y = pass.kernels.floats(heads * rows * outputs);
@@ -167,11 +170,22 @@ fn per_head(
     y
 }
 
-/// Copies `[heads, rows, width]` to the beginnings of `[rows, heads, stride]`.
-fn to_rows(from: &[f32], to: &mut [f32], heads: usize, width: usize, stride: usize) {
-    let rows = from.len() / (heads * width);
-    for (index, part) in from.chunks_exact(width).enumerate() {
-        let (head, row) = (index / rows, index % rows);
-        to[(row * heads + head) * stride..][..width].copy_from_slice(part);
-    }
+/// Makes `[rows, heads, stride]` of `[heads, rows, width]`: `fill` gets what to write, what stands
+/// there of its head and row, and its place.
+fn by_row(
+    pass: &Pass,
+    from: &[f32],
+    heads: usize,
+    to: &mut [f32],
+    stride: usize,
+    fill: impl Fn(&mut [f32], &[f32], usize) + Sync,
+) {
+    let rows = pass.rows();
+    let width = from.len() / (heads * rows);
+    pass.kernels.pool.run_rows(to, stride, &|first, to| {
+        for (place, to) in (first..).zip(to.chunks_exact_mut(stride)) {
+            let (row, head) = (place / heads, place % heads);
+            fill(to, &from[(head * rows + row) * width..][..width], place);
+        }
+    });
 }

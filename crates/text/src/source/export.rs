@@ -1,38 +1,57 @@
 //! The tokenizer of a Hugging Face folder in the words of a GGUF file: what reading one undoes.
 
-use super::huggingface::{File, byte_level_patterns, is_nfc, merge_pairs, token_id};
+use super::huggingface::{File, byte_level_patterns, is_nfc, is_plain_bpe, merge_pairs, token_id};
 use super::ranks::{self, Ranks};
 use super::sentencepiece::{self, Kind, Pieces};
 use super::{FolderConfig, GgufVocabulary, filling, find_ranks};
 use crate::added::AddedToken;
 use crate::error::{Error, Result, read};
-use crate::patterns::pre_tokenizer_of;
+use crate::patterns::{pre_tokenizer, pre_tokenizer_of};
 use crate::pipeline::SpacePrefix;
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::byte_level_of_bytes;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const HINT: &str = "convert the model with llama.cpp's converter, then quantize that file";
 
+/// Of what other readers do not know.
+const BUT_BAIMO: &str = "(but baimo reads it in this one)";
+
 /// A token's text and kind.
 type Token = (String, Kind);
 
-impl GgufVocabulary {
+/// What a folder's tokenizer says in the words of a GGUF file.
+#[derive(Debug)]
+pub struct GgufExport {
+    /// What there are keys for.
+    pub vocabulary: GgufVocabulary,
+    /// What there are none for, or none that other programs read, each as a clause: text that
+    /// depends on it becomes other ids there.
+    pub unsaid: Vec<String>,
+}
+
+impl GgufExport {
     /// The tokenizer of a folder, for a model whose embedding has `size` rows.
     ///
     /// # Errors
     /// No tokenizer, a damaged one, one with more tokens than rows, or one that GGUF files have no
     /// words for.
-    pub fn from_folder(folder: &Path, size: usize) -> Result<GgufVocabulary> {
+    pub fn from_folder(folder: &Path, size: usize) -> Result<GgufExport> {
         let config = FolderConfig::read(folder)?;
         let (json, ranks) = (folder.join("tokenizer.json"), find_ranks(folder)?);
         let model = folder.join("tokenizer.model");
-        let (mut tokenizer, (mut vocabulary, mut tokens)) = if json.exists() {
+        let (mut tokenizer, exported) = if json.exists() {
             let file = File::read(&json)?;
             let tokenizer = file.tokenizer(&config)?;
             match byte_level(&json, &file, &config)? {
                 Some(exported) => (tokenizer, exported),
-                None if model.exists() => (tokenizer, by_model(folder, &model, &config)?.1),
+                None if model.exists() => {
+                    let mut exported = by_model(folder, &model, &config)?.1;
+                    let added = file.added(&config)?;
+                    exported.put_added(added.iter().map(|(token, _)| token), &file.name)?;
+                    (tokenizer, exported)
+                }
                 None => return Err(no_words(folder)),
             }
         } else if let Some(ranks) = ranks {
@@ -45,6 +64,14 @@ impl GgufVocabulary {
             return Err(no_words(folder));
         };
         config.complete(&mut tokenizer);
+        let Exported { mut vocabulary, mut tokens, mut unsaid, choosy } = exported;
+        if let Some(first) = choosy.first() {
+            let more = match choosy.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            unsaid.push(format!("which spaces or letters may stand beside {first}{more}"));
+        }
         if tokens.len() > size {
             let (found, wanted) = (tokens.len().to_string(), format!("at most {size}, the rows"));
             return Err(unsupported(folder, "tokens", &found, wanted));
@@ -54,9 +81,11 @@ impl GgufVocabulary {
         vocabulary.bos = tokenizer.bos();
         vocabulary.eos = id("eos_token").or(tokenizer.eos().first().copied());
         vocabulary.eot = tokenizer.eos().iter().copied().find(|id| Some(*id) != vocabulary.eos);
-        vocabulary.unknown = id("unk_token");
+        let unknown = |token: &Option<Token>| matches!(token, Some((_, Kind::Unknown)));
+        let unknown = tokens.iter().position(unknown).map(|id| id as u32);
+        vocabulary.unknown = unknown.or(id("unk_token"));
         vocabulary.padding = id("pad_token");
-        vocabulary.add_bos = Some(tokenizer.bos().is_some_and(|bos| tokenizer.prefix == [bos]));
+        put_around(&mut vocabulary, &tokenizer, &mut unsaid);
         // Rows without a token have a name that no text has.
         let named = |(id, token): (usize, Option<Token>)| {
             token.unwrap_or_else(|| (format!("[PAD{id}]"), Kind::Unused))
@@ -67,79 +96,129 @@ impl GgufVocabulary {
         if let Some(scores) = &mut vocabulary.scores {
             scores.resize(size, UNUSED_SCORE);
         }
-        Ok(vocabulary)
+        Ok(GgufExport { vocabulary, unsaid })
     }
+}
+
+/// What stands around a text: files have keys for BOS and EOS, and of anything else ours.
+fn put_around(vocabulary: &mut GgufVocabulary, tokenizer: &Tokenizer, unsaid: &mut Vec<String>) {
+    let mut split = |ids: &[u32], usual: Option<u32>, place: &str| {
+        let usual = usual.is_some_and(|usual| ids == [usual]);
+        if usual || ids.is_empty() {
+            return (usual, None);
+        }
+        let names = ids.iter().filter_map(|id| tokenizer.token_text(*id));
+        let names = names.collect::<Vec<_>>().join(" ");
+        unsaid.push(format!("that {names} stands {place} a text {BUT_BAIMO}"));
+        (false, Some(ids.to_vec()))
+    };
+    let (add_bos, prefix) = split(&tokenizer.prefix, tokenizer.bos(), "before");
+    let (add_eos, ending) = split(&tokenizer.ending, vocabulary.eos, "behind");
+    (vocabulary.add_bos, vocabulary.prefix) = (Some(add_bos), prefix);
+    // Readers of Unigram's files end every text where nothing is said.
+    (vocabulary.add_eos, vocabulary.ending) = (Some(add_eos), ending);
 }
 
 /// What rows without a piece score: less than any piece.
 const UNUSED_SCORE: f32 = -10_000.0;
 
-fn put(tokens: &mut Vec<Option<Token>>, id: u32, text: &str, kind: Kind, file: &str) -> Result<()> {
-    let index = id as usize;
-    if index >= crate::vocabulary::IDS_MAX {
-        return Err(Error::malformed(file, format!("the token {text:?} has the id {id}"), HINT));
-    }
-    if tokens.len() <= index {
-        tokens.resize(index + 1, None);
-    }
-    tokens[index] = Some((text.to_owned(), kind));
-    Ok(())
+/// A vocabulary on its way to a file.
+#[derive(Default)]
+struct Exported {
+    /// Without its tokens.
+    vocabulary: GgufVocabulary,
+    /// By id.
+    tokens: Vec<Option<Token>>,
+    unsaid: Vec<String>,
+    /// Added tokens that take the spaces beside them, or stand beside no letters.
+    choosy: BTreeSet<String>,
 }
 
-/// A vocabulary without its tokens, and those, by id.
-type Exported = (GgufVocabulary, Vec<Option<Token>>);
+impl Exported {
+    fn put(&mut self, id: u32, text: &str, kind: Kind, file: &str) -> Result<()> {
+        let index = id as usize;
+        if index >= crate::vocabulary::IDS_MAX {
+            return Err(Error::malformed(
+                file,
+                format!("the token {text:?} has the id {id}"),
+                HINT,
+            ));
+        }
+        if self.tokens.len() <= index {
+            self.tokens.resize(index + 1, None);
+        }
+        self.tokens[index] = Some((text.to_owned(), kind));
+        Ok(())
+    }
+
+    fn put_added<'t>(
+        &mut self,
+        added: impl IntoIterator<Item = &'t AddedToken>,
+        file: &str,
+    ) -> Result<()> {
+        for token in added {
+            let known = self.tokens.get(token.id as usize).and_then(Option::as_ref);
+            // That a piece stands for what has none is more than that it is special.
+            if known.is_some_and(|(text, kind)| *kind == Kind::Unknown && *text == token.content) {
+                continue;
+            }
+            let kind = if token.special { Kind::Control } else { Kind::UserDefined };
+            self.put(token.id, &token.content, kind, file)?;
+            if token.left_strip || token.right_strip || token.single_word {
+                self.choosy.insert(token.content.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// The name of a pre-tokenizer of GGUF files that cuts text by these patterns.
+    fn pre_tokenizer(
+        &mut self,
+        path: &Path,
+        patterns: &[String],
+        nfc: bool,
+        whole: bool,
+    ) -> Result<&'static str> {
+        let Some(pre) = pre_tokenizer_of(patterns, nfc, whole) else {
+            let found = format!("the patterns {patterns:?}");
+            let wanted = "those of a known tokenizer.ggml.pre".to_owned();
+            return Err(unsupported(path, "pre_tokenizer", &found, wanted));
+        };
+        match (nfc, pre_tokenizer(pre).is_some_and(|known| known.nfc)) {
+            (true, false) => self.unsaid.push("that text is brought to NFC first".into()),
+            (false, true) => self.unsaid.push("that text is left as it is".into()),
+            (true, true) | (false, false) => {}
+        }
+        Ok(pre)
+    }
+}
 
 /// Byte-level BPE; `None` where the file is of another kind.
 fn byte_level(path: &Path, file: &File, config: &FolderConfig) -> Result<Option<Exported>> {
     let (json, file, added) = (&file.json, &file.name, file.added(config)?);
     let model = &json["model"];
     let Some(patterns) = byte_level_patterns(json) else { return Ok(None) };
-    if !matches!(model["type"].as_str(), Some("BPE") | None) {
+    if !is_plain_bpe(model) {
         return Ok(None);
     }
     let whole = model["ignore_merges"].as_bool().unwrap_or(false);
-    let pre = pre_tokenizer_named(path, &patterns, is_nfc(json), whole)?;
-    let mut tokens = Vec::new();
+    let mut exported = Exported::default();
+    let pre = exported.pre_tokenizer(path, &patterns, is_nfc(json), whole)?;
     for (text, id) in model["vocab"].as_object().into_iter().flatten() {
-        put(&mut tokens, token_id(file, text, id)?, text, Kind::Normal, &config.file)?;
+        exported.put(token_id(file, text, id)?, text, Kind::Normal, file)?;
     }
-    put_added(&mut tokens, added.iter().map(|(token, _)| token), file)?;
+    exported.put_added(added.iter().map(|(token, _)| token), file)?;
     let merges = merge_pairs(file, &model["merges"])?
         .map(|pair| pair.map(|(left, right)| format!("{left} {right}")));
     let merges: Option<Vec<String>> = merges.collect();
     let no_pair = || Error::malformed(file, "model.merges has what is not two tokens", HINT);
-    let vocabulary = GgufVocabulary {
-        model: "gpt2".into(),
-        pre: Some(pre.to_owned()),
-        merges: Some(merges.ok_or_else(no_pair)?),
-        ..GgufVocabulary::default()
-    };
-    Ok(Some((vocabulary, tokens)))
+    exported.vocabulary = by_merges(pre, merges.ok_or_else(no_pair)?);
+    Ok(Some(exported))
 }
 
-/// The name of a pre-tokenizer of GGUF files that cuts text by these patterns.
-fn pre_tokenizer_named(
-    path: &Path,
-    patterns: &[String],
-    nfc: bool,
-    whole: bool,
-) -> Result<&'static str> {
-    pre_tokenizer_of(patterns, nfc, whole).ok_or_else(|| {
-        let found = format!("the patterns {patterns:?}");
-        unsupported(path, "pre_tokenizer", &found, "those of a known tokenizer.ggml.pre".into())
-    })
-}
-
-fn put_added<'t>(
-    tokens: &mut Vec<Option<Token>>,
-    added: impl IntoIterator<Item = &'t AddedToken>,
-    file: &str,
-) -> Result<()> {
-    for token in added {
-        let kind = if token.special { Kind::Control } else { Kind::UserDefined };
-        put(tokens, token.id, &token.content, kind, file)?;
-    }
-    Ok(())
+fn by_merges(pre: &str, merges: Vec<String>) -> GgufVocabulary {
+    let (model, pre) = ("gpt2".into(), Some(pre.to_owned()));
+    GgufVocabulary { model, pre, merges: Some(merges), ..GgufVocabulary::default() }
 }
 
 /// What lies in `tokenizer.model`: SentencePiece's pieces, or ranks.
@@ -162,29 +241,32 @@ fn by_model(folder: &Path, path: &Path, config: &FolderConfig) -> Result<(Tokeni
         precompiled_charsmap: map.clone().filter(|_| *unigram),
         ..GgufVocabulary::default()
     };
-    let tokens = list.iter().map(|(text, _, kind)| Some((text.clone(), *kind)));
-    let mut tokens: Vec<_> = tokens.collect();
-    put_added(&mut tokens, &config.added, &config.file)?;
-    Ok((sentencepiece::finish(pieces, ends, config)?, (vocabulary, tokens)))
+    let tokens = list.iter().map(|(text, _, kind)| Some((text.clone(), *kind))).collect();
+    let mut exported = Exported { vocabulary, tokens, ..Exported::default() };
+    exported.put_added(&config.added, &config.file)?;
+    let mut unsaid = |is: bool, what: &str| exported.unsaid.extend(is.then(|| what.to_owned()));
+    unsaid(!unigram && map.is_some(), "which characters are others before text is cut");
+    unsaid(!unigram && *squeeze, "that several spaces are one, and none at the ends");
+    let bytes = *unigram && list.iter().any(|(_, _, kind)| *kind == Kind::Byte);
+    unsaid(bytes, &format!("that characters without a piece become bytes {BUT_BAIMO}"));
+    let first = *prefix == SpacePrefix::First;
+    unsaid(first, "that no space is put before what follows a special token");
+    Ok((sentencepiece::finish(pieces, ends, config)?, exported))
 }
 
 /// tiktoken's ranks. Files of byte-level BPE list merges: all pairs that make a token, in the order
 /// of the ranks of what they make, merge as ranks do.
 fn by_ranks(path: &Path, bytes: &[u8], config: &FolderConfig) -> Result<(Tokenizer, Exported)> {
     let ranks = Ranks::read(path, bytes, config)?;
-    let pre = pre_tokenizer_named(path, &[ranks.pattern().to_owned()], ranks.nfc(), false)?;
+    let mut exported = Exported::default();
+    let pre = exported.pre_tokenizer(path, &[ranks.pattern().to_owned()], ranks.nfc(), false)?;
     let merges = ranks.merges().into_iter();
     let merges = merges.map(|pair| pair.map(byte_level_of_bytes).join(" "));
-    let vocabulary = GgufVocabulary {
-        model: "gpt2".into(),
-        pre: Some(pre.to_owned()),
-        merges: Some(merges.collect()),
-        ..GgufVocabulary::default()
-    };
+    exported.vocabulary = by_merges(pre, merges.collect());
     let normal = |token: &Vec<u8>| Some((byte_level_of_bytes(token), Kind::Normal));
-    let mut tokens: Vec<_> = ranks.tokens.iter().map(normal).collect();
-    put_added(&mut tokens, &ranks.added, &config.file)?;
-    Ok((ranks.tokenizer()?, (vocabulary, tokens)))
+    exported.tokens = ranks.tokens.iter().map(normal).collect();
+    exported.put_added(&ranks.added, &config.file)?;
+    Ok((ranks.tokenizer()?, exported))
 }
 
 fn no_words(folder: &Path) -> Error {

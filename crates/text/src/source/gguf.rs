@@ -42,6 +42,11 @@ pub struct GgufVocabulary {
     pub add_bos: Option<bool>,
     /// `tokenizer.ggml.add_eos_token`. Prompts are never ended: see [`Tokenizer::ending`].
     pub add_eos: Option<bool>,
+    /// `baimo.tokenizer.prefix`: what stands before a text, where that is not BOS alone. Other
+    /// programs have no key for it.
+    pub prefix: Option<Vec<u32>>,
+    /// `baimo.tokenizer.ending`: what stands behind a text that is read, where that is not EOS.
+    pub ending: Option<Vec<u32>>,
     /// `tokenizer.ggml.add_space_prefix`.
     pub add_space_prefix: Option<bool>,
     /// `tokenizer.ggml.remove_extra_whitespaces`.
@@ -62,7 +67,8 @@ impl Tokenizer {
     /// A missing or inconsistent key, or a model or pre-tokenizer nobody here knows: a guess would
     /// give other ids than the model was trained with.
     pub fn from_gguf(vocabulary: &GgufVocabulary) -> Result<Tokenizer> {
-        let kinds = kinds(vocabulary)?;
+        let mut kinds = kinds(vocabulary)?;
+        name_unknown(vocabulary, &mut kinds);
         let mut adds_bos = false;
         let mut tokenizer = match vocabulary.model.as_str() {
             "gpt2" => {
@@ -81,18 +87,45 @@ impl Tokenizer {
             }
         };
         tokenizer.bos = vocabulary.bos.filter(|id| tokenizer.vocabulary.get(*id).is_some());
-        if vocabulary.add_bos.unwrap_or(adds_bos) {
-            tokenizer.prefix.extend(tokenizer.bos);
-        }
-        if vocabulary.add_eos == Some(true) {
-            tokenizer.ending.extend(vocabulary.eos);
-        }
+        let bos = tokenizer.bos.filter(|_| vocabulary.add_bos.unwrap_or(adds_bos));
+        tokenizer.prefix = around(vocabulary.prefix.as_deref(), bos, "prefix", &tokenizer)?;
+        let eos = vocabulary.eos.filter(|_| vocabulary.add_eos == Some(true));
+        tokenizer.ending = around(vocabulary.ending.as_deref(), eos, "ending", &tokenizer)?;
         for id in [vocabulary.eos, vocabulary.eot].into_iter().flatten() {
             if !tokenizer.eos.contains(&id) {
                 tokenizer.eos.push(id);
             }
         }
         Ok(tokenizer)
+    }
+}
+
+/// What the key of ours says, else the one token that the usual keys can say.
+fn around(
+    ids: Option<&[u32]>,
+    usual: Option<u32>,
+    key: &str,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<u32>> {
+    let Some(ids) = ids else { return Ok(usual.into_iter().collect()) };
+    match ids.iter().find(|id| tokenizer.vocabulary.get(**id).is_none()) {
+        None => Ok(ids.to_vec()),
+        Some(id) => {
+            let fault = format!("baimo.tokenizer.{key} has {id}, which is no token");
+            Err(Error::malformed(FILE, fault, "make the file again with baimo quantize"))
+        }
+    }
+}
+
+/// Converters call the unknown piece a control token where the folder's configuration names it
+/// among the special ones: which it is, another key says.
+fn name_unknown(vocabulary: &GgufVocabulary, kinds: &mut [Kind]) {
+    if kinds.contains(&Kind::Unknown) {
+        return;
+    }
+    let named = vocabulary.unknown.and_then(|id| kinds.get_mut(id as usize));
+    if let Some(kind) = named.filter(|kind| **kind == Kind::Control) {
+        *kind = Kind::Unknown;
     }
 }
 

@@ -197,15 +197,8 @@ pub(super) fn token_id(file: &str, token: &str, id: &Value) -> Result<u32> {
 /// The pipeline that does what the file says, or `None` where only the library can.
 fn pipeline(file: &str, json: &Value, added: &[Added]) -> Result<Option<Pipeline>> {
     let model = &json["model"];
-    let absent = |key: &str| matches!(model[key].as_str(), None | Some(""));
-    let is_bpe = matches!(model["type"].as_str(), Some("BPE") | None);
-    let plain = absent("continuing_subword_prefix") && absent("end_of_word_suffix");
-    if !is_bpe || !plain || model["dropout"].as_f64().is_some_and(|dropout| dropout > 0.0) {
-        return Ok(None);
-    }
-    let Some(normalizer) = normalizer(&json["normalizer"]) else {
-        return Ok(None);
-    };
+    let normalizer = normalizer(&json["normalizer"]).filter(|_| is_plain_bpe(model));
+    let Some(normalizer) = normalizer else { return Ok(None) };
     let byte_level = !matches!(normalizer, Normalizer::SentencePiece { .. });
     let Some(patterns) = patterns(&json["pre_tokenizer"], byte_level) else {
         return Ok(None);
@@ -228,6 +221,14 @@ fn pipeline(file: &str, json: &Value, added: &[Added]) -> Result<Option<Pipeline
         splitter: Splitter::new(&patterns).map_err(wrong)?,
         model: Model::Bpe(bpe),
     }))
+}
+
+/// Byte-pair encoding in which tokens are spelled alike wherever in a word they stand.
+pub(super) fn is_plain_bpe(model: &Value) -> bool {
+    let absent = |key: &str| matches!(model[key].as_str(), None | Some(""));
+    let is_bpe = matches!(model["type"].as_str(), Some("BPE") | None);
+    let plain = absent("continuing_subword_prefix") && absent("end_of_word_suffix");
+    is_bpe && plain && model["dropout"].as_f64().is_none_or(|dropout| dropout <= 0.0)
 }
 
 fn normalizer(json: &Value) -> Option<Normalizer> {

@@ -10,6 +10,7 @@ mod ranks;
 mod sentencepiece;
 
 pub(crate) use config::FolderConfig;
+pub use export::GgufExport;
 pub use gguf::GgufVocabulary;
 
 use crate::error::{Error, Result, read};

@@ -1,11 +1,12 @@
 //! Ten seconds of measuring: what this machine's kernels cost, each operation by itself.
 
 mod attention;
+mod layer;
 mod numbers;
 mod products;
 mod recurrence;
 
-use super::machine::{Cost, Machine};
+use super::machine::{Beside, Cost, Machine};
 use baimo_kernels::attention::KvElement;
 use baimo_kernels::limits::Memory;
 use baimo_kernels::{Format, Kernels};
@@ -46,7 +47,7 @@ pub fn probe(scope: &Scope, name: String, date: String, told: &mut dyn FnMut(&st
     told("attention");
     let attention = attention::measure(&kernels, elements);
     told("recurrences and the rest");
-    Machine {
+    let mut machine = Machine {
         name,
         date,
         threads,
@@ -58,7 +59,10 @@ pub fn probe(scope: &Scope, name: String, date: String, told: &mut dyn FnMut(&st
         attention,
         recurrence: recurrence::measure(&kernels, region_seconds),
         numbers: numbers::measure(&kernels),
-    }
+        beside: Beside::default(),
+    };
+    machine.beside = layer::measure(&kernels, &machine);
+    machine
 }
 
 /// Seconds for each byte, by the bytes that are read again and again.
@@ -89,8 +93,8 @@ fn region(kernels: &Kernels) -> f64 {
     (0..5).map(each).fold(f64::INFINITY, f64::min)
 }
 
-/// Seconds of one call, the middle of some after one that warms up, as models are run in what
-/// quiet there is. Long calls are made less often.
+/// Seconds of one call after one that warms up: of some, one of the quicker, as what else runs on a
+/// machine makes calls slower and never quicker. Long calls are made less often.
 pub(super) fn seconds(mut work: impl FnMut()) -> f64 {
     const MOST: usize = 7;
     const LEAST: usize = 3;
@@ -104,7 +108,7 @@ pub(super) fn seconds(mut work: impl FnMut()) -> f64 {
         all += calls[calls.len() - 1];
     }
     calls.sort_by(f64::total_cmp);
-    calls[calls.len() / 2]
+    calls[calls.len() / 4]
 }
 
 /// Numbers without order, none of them special.

@@ -43,6 +43,7 @@ pub(super) fn measure(kernels: &Kernels) -> BTreeMap<Work, Numbers> {
     all.insert(Work::Convolve, convolution(kernels, &x));
     all.insert(Work::Route, route(kernels, &x));
     all.insert(Work::Mix, mix(kernels, &x));
+    all.insert(Work::Permute, permute(kernels, &x));
     all.extend(alone(&x));
     all
 }
@@ -171,6 +172,20 @@ fn mix(kernels: &Kernels, x: &[f32]) -> Numbers {
         kernels.pool.run_rows(&mut out[..rows * ROW], ROW, &|first, part| {
             let from = &x[first * ROW..][..part.len()];
             part.iter_mut().zip(from).for_each(|(out, x)| *out = *out * 0.5 + 0.1 * x);
+        });
+    })
+}
+
+/// Eight heads of each row, all rows of a head one after the other.
+fn permute(kernels: &Kernels, x: &[f32]) -> Numbers {
+    const HEADS: usize = ROW / 128;
+    let mut out = vec![0.0; ROWS * ROW];
+    of(|rows| {
+        kernels.pool.run_rows(&mut out[..rows * ROW], 128, &|first, part| {
+            for (index, part) in (first..).zip(part.chunks_exact_mut(128)) {
+                let (head, row) = (index / rows, index % rows);
+                part.copy_from_slice(&x[(row * HEADS + head) * 128..][..128]);
+            }
         });
     })
 }

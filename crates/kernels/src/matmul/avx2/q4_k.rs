@@ -40,7 +40,7 @@ pub(in crate::matmul) struct Block {
 unsafe impl Arithmetic for Q4K {
     const FORMAT: Format = Format::Q4K;
     const WIDTH: usize = 1;
-    const VECTORS: usize = 2;
+    const VECTORS: usize = 3;
     const ROWS: usize = 4;
     const UNPACKED: usize = 1;
     const COLUMNS: usize = GROUP;
