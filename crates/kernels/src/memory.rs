@@ -34,6 +34,16 @@ pub(crate) fn ask_ahead(at: *const u8, count: usize) {
     }
 }
 
+/// Asks for what a stream of reads will begin with: all that [`ask_ahead`] would have asked for by
+/// then. Where one stream follows another elsewhere, the second would wait for it.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn ask_for_begin(start: *const u8) {
+    for at in (0..FAR_BYTES).step_by(LINE) {
+        // SAFETY: a prefetch has no effect that a program could see, at any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(at).cast()) };
+    }
+}
+
 /// A fixed number of elements, the first at the start of a cache line unless they were a vector's.
 pub(crate) struct AlignedBuffer<T> {
     elements: Vec<T>,

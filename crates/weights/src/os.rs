@@ -14,9 +14,9 @@ use baimo_kernels::StableBytes;
 
 use crate::error::{Error, Report};
 
-/// The system may map this much around a page that is touched: Linux from 6.18 on maps all of the
-/// large folio that holds it, of up to 2 MiB, aligned to its size in the file.
-const MAPPED_AROUND: usize = 2 << 20;
+/// Bytes of a large page, aligned to its size in the file. Linux from 6.18 on maps all of it when a
+/// part is touched, where a file's bytes were written or read together.
+pub(crate) const LARGE_PAGE: usize = 2 << 20;
 
 /// A whole file, read-only, in the address space.
 ///
@@ -101,6 +101,13 @@ impl MappedFile {
         MappedFile { _locked: Some(file), ..self }
     }
 
+    /// Asks the system to read the file by large pages, where it has such for files (Linux with
+    /// ext4 from 6.16 on): finding small ones costs a tenth of the time in which weights stream by.
+    pub fn use_large_pages(&self) {
+        #[cfg(target_os = "linux")]
+        let _refused = self.map.advise(memmap2::Advice::HugePage);
+    }
+
     /// Asks the system to read `range`, without waiting for it.
     pub fn begin(&self, range: Range<usize>) {
         #[cfg(unix)]
@@ -166,8 +173,8 @@ impl MappedFile {
         if !range.is_empty() {
             // Without the margin, the first page of every piece that is read leaves some of the
             // piece before it resident again, which adds up over a checkpoint.
-            let start = range.start / MAPPED_AROUND * MAPPED_AROUND;
-            let end = range.end.next_multiple_of(MAPPED_AROUND).min(self.map.len());
+            let start = range.start / LARGE_PAGE * LARGE_PAGE;
+            let end = range.end.next_multiple_of(LARGE_PAGE).min(self.map.len());
             let advice = memmap2::UncheckedAdvice::DontNeed;
             // SAFETY: the pages belong to a read-only file mapping, so nothing written can be
             // lost: the next read takes the same bytes from the file again.

@@ -38,6 +38,8 @@ use std::ops::Range;
 
 use crate::activation::Activation;
 use crate::lanes::{Lanes, Operation, WIDE, on_wide};
+#[cfg(target_arch = "x86_64")]
+use crate::memory::ask_for_begin;
 use crate::{Format, Isa, Kernels};
 use layout::{FLOAT_ROWS, QUANTIZED_ROWS, tile_rows};
 use split::Split;
@@ -77,7 +79,14 @@ pub fn products(kernels: &Kernels, list: &mut [Product]) {
     let jobs: Vec<Job> = list.iter_mut().map(Job::new).collect();
     let split = Split::new(&jobs, kernels.pool.threads());
     kernels.pool.run(split.chunks(), &|chunk| {
-        for (job, tiles) in split.of(chunk) {
+        let mut parts = split.of(chunk).peekable();
+        while let Some((job, tiles)) = parts.next() {
+            // A thread's next chunk is most often the one behind.
+            let next = parts.peek().cloned().or_else(|| split.of(chunk + 1).next());
+            let elsewhere = next.filter(|next| *next != (job, tiles.end..next.1.end));
+            if let Some((next, tiles)) = elsewhere {
+                jobs[next].ask_for(tiles.start);
+            }
             jobs[job].run(kernels, tiles);
         }
     });
@@ -128,6 +137,18 @@ impl<'a> Job<'a> {
         assert!(u32::try_from(input.rows()).is_ok(), "rows are numbered in 32 bits");
         let output = Output::new(output, weights.rows());
         Job { weights, gate, input, input_rows, height, output }
+    }
+
+    /// Asks for what computing from `tile` on will read first.
+    fn ask_for(&self, tile: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for weights in
+            [Some(self.weights), self.gate.map(|gate| gate.weights)].into_iter().flatten()
+        {
+            ask_for_begin(weights.tile(tile).as_ptr());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = tile;
     }
 
     /// Computes the outputs of `tiles` for all input rows.

@@ -103,7 +103,10 @@ fn budget_needs_a_file(checkpoint: &Checkpoint) -> Error {
 /// Lets the decoder have of its experts what the budget leaves beside all else that is in memory:
 /// the other weights and the caches.
 fn hold_to_budget(decoder: &Decoder, file: &PackedFile, options: &Options) -> Result<(), Error> {
-    let Some(budget) = options.memory else { return Ok(()) };
+    let Some(budget) = options.memory else {
+        file.use_large_pages();
+        return Ok(());
+    };
     let parts = &decoder.experts.parts;
     let experts: usize = parts.iter().flatten().flatten().map(Range::len).sum();
     let blueprint = &decoder.blueprint;

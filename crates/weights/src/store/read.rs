@@ -60,6 +60,12 @@ impl PackedFile {
         self.map.bytes().len()
     }
 
+    /// To be called where all of it will be in memory: it then comes by large pages, if the system
+    /// has such.
+    pub fn use_large_pages(&self) {
+        self.map.use_large_pages();
+    }
+
     /// Its bytes, to bring and to send away.
     pub fn pages(&self) -> Pages {
         Pages(self.map.clone())

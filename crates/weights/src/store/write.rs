@@ -12,7 +12,7 @@ use baimo_kernels::matmul::BlockScales;
 use super::read::{self, PackedFile};
 use super::{ALIGNMENT, Entry, HEAD_BYTES, Head, Key, MAGIC, Origin, Scales, VERSION};
 use crate::error::Error;
-use crate::os::{self, MappedFile};
+use crate::os::{self, LARGE_PAGE, MappedFile};
 
 /// A file of packed weights that are still coming, one tensor after the other.
 pub struct PackedWriter {
@@ -23,7 +23,10 @@ pub struct PackedWriter {
     place: PathBuf,
     key: Key,
     origin: Origin,
+    /// Bytes of the file so far.
     end: usize,
+    /// The last of them, less than a large page, which are not in the file yet.
+    pending: Vec<u8>,
     entries: Vec<Entry>,
     broken: bool,
     /// Whether the file is whole: else it is deleted with this value.
@@ -41,17 +44,18 @@ impl PackedWriter {
             move |source| Error::Io { file, action, source }
         };
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&part);
-        let mut file = file.map_err(failed("make"))?;
+        let file = file.map_err(failed("make"))?;
         // Held until this process ends, whatever its end: an unlocked one is nobody's.
         file.try_lock().map_err(std::io::Error::from).map_err(failed("lock"))?;
-        file.seek(SeekFrom::Start(HEAD_BYTES as u64)).map_err(failed("write"))?;
         Ok(PackedWriter {
             file,
             part,
             place: place.to_path_buf(),
             key: key.clone(),
             origin: origin.shortened(),
+            // The head comes last.
             end: HEAD_BYTES,
+            pending: vec![0; HEAD_BYTES],
             entries: Vec::new(),
             broken: false,
             whole: false,
@@ -119,6 +123,7 @@ impl PackedWriter {
         let table = self.align(ALIGNMENT)?;
         let entries = serde_json::to_vec(&self.entries).expect("plain data");
         self.put(&entries)?;
+        self.write_pending()?;
         let head = Head {
             version: VERSION,
             layout: baimo_kernels::matmul::LAYOUT_VERSION,
@@ -130,8 +135,8 @@ impl PackedWriter {
         };
         let mut bytes = MAGIC.to_vec();
         serde_json::to_writer(&mut bytes, &head).expect("plain data");
-        self.file.seek(SeekFrom::Start(0)).map_err(self.failed())?;
-        self.put(&bytes)?;
+        let written = self.file.seek(SeekFrom::Start(0)).and_then(|_| self.file.write_all(&bytes));
+        written.map_err(self.failed())?;
         let [mapped, file] = [self.file.try_clone(), self.file.try_clone()];
         let mapped = MappedFile::of_written(&self.part, mapped.map_err(self.failed())?)?;
         let opened = PackedFile::of(mapped, &self.key)?;
@@ -159,12 +164,27 @@ impl PackedWriter {
         move |source| Error::Io { file: file.clone(), action: "write", source }
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let written = self.file.write_all(bytes);
-        self.broken |= written.is_err();
-        written.map_err(self.failed())?;
+    /// Appends bytes. They go to the file by whole large pages: what is written at once, the system
+    /// can keep, and map later, as one.
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         self.end += bytes.len();
+        while !bytes.is_empty() {
+            let room = LARGE_PAGE - self.pending.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.pending.extend_from_slice(now);
+            if self.pending.len() == LARGE_PAGE {
+                self.write_pending()?;
+            }
+            bytes = later;
+        }
         Ok(())
+    }
+
+    fn write_pending(&mut self) -> Result<(), Error> {
+        let written = self.file.write_all(&self.pending);
+        self.pending.clear();
+        self.broken |= written.is_err();
+        written.map_err(self.failed())
     }
 
     fn put_floats(&mut self, values: &[f32]) -> Result<usize, Error> {
