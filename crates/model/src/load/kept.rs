@@ -63,7 +63,8 @@ impl Decoder {
         progress: Progress,
     ) -> Result<Decoder, Error> {
         blueprint.check();
-        let load = Load { blueprint, checkpoint, target: options.weights, kernels };
+        let has_budget = options.memory.is_some();
+        let load = Load { blueprint, checkpoint, target: options.weights, kernels, has_budget };
         let Some(store) = &options.store else {
             return match options.memory {
                 None => load.to_memory(progress),
@@ -103,10 +104,7 @@ fn budget_needs_a_file(checkpoint: &Checkpoint) -> Error {
 /// Lets the decoder have of its experts what the budget leaves beside all else that is in memory:
 /// the other weights and the caches.
 fn hold_to_budget(decoder: &Decoder, file: &PackedFile, options: &Options) -> Result<(), Error> {
-    let Some(budget) = options.memory else {
-        file.use_large_pages();
-        return Ok(());
-    };
+    let Some(budget) = options.memory else { return Ok(()) };
     let parts = &decoder.experts.parts;
     let experts: usize = parts.iter().flatten().flatten().map(Range::len).sum();
     let blueprint = &decoder.blueprint;
@@ -139,6 +137,8 @@ struct Load<'a> {
     checkpoint: &'a Checkpoint,
     target: Target,
     kernels: &'a Kernels,
+    /// Whether experts may have to leave memory, one by one.
+    has_budget: bool,
 }
 
 impl<'a> Load<'a> {
@@ -169,6 +169,10 @@ impl<'a> Load<'a> {
     }
 
     fn of_file(&self, file: &PackedFile) -> Result<Decoder, Error> {
+        if !self.has_budget {
+            // Before the first is read, and more around it.
+            file.use_large_pages();
+        }
         self.run(Supply::Kept(file.reader()), &mut |_| ())
     }
 
