@@ -36,8 +36,8 @@ impl Lanes for Avx2 {
     type Integers = __m256i;
     /// The first and the third of each four as `i16` beside each other, the second and the fourth.
     type Codes = [__m256i; 2];
-    /// The same.
-    type Four = [i32; 2];
+    /// The same. Numbers of an array would come into registers together, to be taken apart there.
+    type Four = (i32, i32);
 
     const REGISTERS: usize = 16;
 
@@ -186,17 +186,17 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn four(self, [a, b, c, d]: [i8; 4]) -> [i32; 2] {
+    fn four(self, [a, b, c, d]: [i8; 4]) -> (i32, i32) {
         let beside = |low: i8, high: i8| i32::from(high) << 16 | i32::from(low) & 0xffff;
-        [beside(a, c), beside(b, d)]
+        (beside(a, c), beside(b, d))
     }
 
     #[inline(always)]
-    fn add_products(self, sums: __m256i, codes: [__m256i; 2], four: [i32; 2]) -> __m256i {
+    fn add_products(self, sums: __m256i, codes: [__m256i; 2], four: (i32, i32)) -> __m256i {
         // Bytes alone could be multiplied, too, but two such products are more than 16 bits hold.
         proven!({
-            let even = _mm256_madd_epi16(codes[0], _mm256_set1_epi32(four[0]));
-            let odd = _mm256_madd_epi16(codes[1], _mm256_set1_epi32(four[1]));
+            let even = _mm256_madd_epi16(codes[0], _mm256_set1_epi32(four.0));
+            let odd = _mm256_madd_epi16(codes[1], _mm256_set1_epi32(four.1));
             _mm256_add_epi32(_mm256_add_epi32(sums, even), odd)
         })
     }

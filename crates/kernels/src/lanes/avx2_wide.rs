@@ -14,7 +14,7 @@ fn half(proof: Avx2) -> impl Half {
 
 /// What [`Avx2`] is for eight lanes.
 trait Half:
-    Lanes<WIDTH, Vector = __m256, Integers = __m256i, Codes = [__m256i; 2], Four = [i32; 2]>
+    Lanes<WIDTH, Vector = __m256, Integers = __m256i, Codes = [__m256i; 2], Four = (i32, i32)>
 {
 }
 
@@ -36,7 +36,7 @@ impl Lanes<WIDE> for Avx2 {
     type Vector = Pair;
     type Integers = [__m256i; 2];
     type Codes = [[__m256i; 2]; 2];
-    type Four = [i32; 2];
+    type Four = (i32, i32);
 
     const REGISTERS: usize = 8;
 
@@ -165,7 +165,7 @@ impl Lanes<WIDE> for Avx2 {
     }
 
     #[inline(always)]
-    fn four(self, numbers: [i8; 4]) -> [i32; 2] {
+    fn four(self, numbers: [i8; 4]) -> (i32, i32) {
         half(self).four(numbers)
     }
 
@@ -174,7 +174,7 @@ impl Lanes<WIDE> for Avx2 {
         self,
         sums: [__m256i; 2],
         codes: [[__m256i; 2]; 2],
-        four: [i32; 2],
+        four: (i32, i32),
     ) -> [__m256i; 2] {
         let part = |i: usize| half(self).add_products(sums[i], codes[i], four);
         [part(0), part(1)]

@@ -118,7 +118,7 @@ pub(in crate::attention) struct Queries {
 }
 
 impl Queries {
-    /// The queries of the rows that ask; the others' are zeros.
+    /// The queries of the rows that ask; the others' are zeros, and none where no row asks.
     pub fn of(
         kernels: &Kernels,
         how: &Chooser,
@@ -126,14 +126,15 @@ impl Queries {
         asks: &(dyn Fn(usize) -> bool + Sync),
     ) -> Queries {
         let (heads, width) = (how.heads, dim.next_multiple_of(FOUR));
-        let rows = how.weights.len() / heads;
-        let mut queries =
-            Queries { heads, codes: vec![0; rows * heads * width], weights: vec![0.0; rows * heads] };
-        if !(0..rows).any(asks) {
-            return queries;
-        }
+        let all = how.weights.len() / heads;
+        let rows = if (0..all).any(asks) { all } else { 0 };
+        let mut queries = Queries {
+            heads,
+            codes: vec![0; rows * heads * width],
+            weights: vec![0.0; rows * heads],
+        };
         let (codes, weights) = (Shared::new(&mut queries.codes), Shared::new(&mut queries.weights));
-        let pieces = kernels.pool.threads().div_ceil(rows).min(heads);
+        let pieces = kernels.pool.threads().div_ceil(rows.max(1)).min(heads);
         kernels.pool.run(rows * pieces, &|task| {
             let (row, piece) = (task / pieces, task % pieces);
             if !asks(row) {
