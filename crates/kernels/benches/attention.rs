@@ -1,11 +1,12 @@
 //! Attention of one layer, 16 query and 8 key heads of 128 in half precision or in 8 bits, and of a
-//! latent layer, compared with a plain read of as much memory. Run with
+//! latent layer, compared with a plain read of as much memory; and scores of index keys. Run with
 //! `cargo bench -p baimo-kernels --bench attention`; after the rest, or alone with `-- shares`,
 //! comes a table of shares of what the machine gives.
 
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::{
-    Attention, AttentionSpan, KvElement, KvLayout, KvStore, PAGE, attention,
+    Attention, AttentionSpan, Chooser, IndexLayout, IndexStore, KvElement, KvLayout, KvStore, PAGE,
+    attention, choose,
 };
 use baimo_kernels::limits::{Memory, Operations};
 use divan::counter::{BytesCount, ItemsCount};
@@ -182,6 +183,32 @@ fn prefill_int8(bencher: Bencher, positions: usize) {
 #[divan::bench(sample_count = 10, args = [512])]
 fn prefill_latent(bencher: Bencher, positions: usize) {
     run(bencher, LATENT, 1, positions, positions);
+}
+
+/// One row on one thread that chooses 2,048 positions by an indexer of 64 heads of 128.
+fn index(bencher: Bencher, element: KvElement, positions: usize) {
+    const DIM: usize = 128;
+    const INDEX_HEADS: usize = 64;
+    let kernels = Kernels::new(1);
+    let pages: Vec<u32> = (0..positions.div_ceil(PAGE) as u32).collect();
+    let mut store = IndexStore::new(IndexLayout { dim: DIM, element }, pages.len());
+    store.write(&kernels, &pages, 0, &numbers(positions * DIM));
+    let (q, weights) = (numbers(INDEX_HEADS * DIM), numbers(INDEX_HEADS));
+    let how = Chooser { heads: INDEX_HEADS, active: 2048, q: &q, weights: &weights };
+    let span = AttentionSpan::causal(0, 1, positions - 1, &pages);
+    bencher
+        .counter(ItemsCount::new(2 * INDEX_HEADS * DIM * positions))
+        .bench_local(|| choose(&kernels, &how, &store, &[span]));
+}
+
+#[divan::bench(sample_count = 20, args = [4096, 16384, 65536])]
+fn index_int8(bencher: Bencher, positions: usize) {
+    index(bencher, KvElement::F16, positions);
+}
+
+#[divan::bench(sample_count = 20, args = [16384])]
+fn index_exact(bencher: Bencher, positions: usize) {
+    index(bencher, KvElement::F32, positions);
 }
 
 /// The yardstick: the bytes of `decode` at 4096, read on both threads.

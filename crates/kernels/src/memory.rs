@@ -198,6 +198,18 @@ pub(crate) trait Stored: Copy {
     fn of(bytes: Self::Bytes) -> Self;
 }
 
+impl Stored for u8 {
+    type Bytes = [u8; 1];
+
+    fn bytes(self) -> [u8; 1] {
+        [self]
+    }
+
+    fn of([byte]: [u8; 1]) -> u8 {
+        byte
+    }
+}
+
 impl Stored for i8 {
     type Bytes = [u8; 1];
 

@@ -2,7 +2,9 @@
 //! business.
 
 use baimo_blueprint::{Blueprint, State};
-use baimo_kernels::attention::{KvElement, KvLayout, KvStore, PooledLayout, PooledStore};
+use baimo_kernels::attention::{
+    IndexLayout, IndexStore, KvElement, KvLayout, KvStore, PooledLayout, PooledStore,
+};
 use baimo_kernels::{Kernels, SlotStore, recurrence};
 
 /// A store for every state of the model, layer by layer: those in rows all with the same number of
@@ -17,6 +19,7 @@ const MADE_UP: usize = 512;
 
 enum Store {
     Pages(KvStore),
+    Index(IndexStore),
     Pooled(PooledStore),
     Slots(SlotStore),
 }
@@ -33,6 +36,7 @@ pub struct StateBytes {
 /// How a state is laid out.
 enum Layout {
     Pages(KvLayout),
+    Index(IndexLayout),
     Pooled(PooledLayout),
     /// Numbers of a slot.
     Slots(usize),
@@ -43,6 +47,7 @@ impl Caches {
     pub fn new(blueprint: &Blueprint, pages: usize, slots: usize, element: KvElement) -> Caches {
         let stores = layouts(blueprint, element).map(|layout| match layout {
             Layout::Pages(layout) => Store::Pages(KvStore::new(layout, pages)),
+            Layout::Index(layout) => Store::Index(IndexStore::new(layout, pages)),
             Layout::Pooled(layout) => Store::Pooled(PooledStore::new(layout, pages)),
             Layout::Slots(each) => Store::Slots(SlotStore::new(each, slots)),
         });
@@ -65,6 +70,7 @@ impl Caches {
     pub fn bytes_of(state: State, element: KvElement) -> StateBytes {
         match layout(state, element) {
             Layout::Pages(layout) => StateBytes { page: layout.bytes_per_page(), slot: 0 },
+            Layout::Index(layout) => StateBytes { page: layout.bytes_per_page(), slot: 0 },
             Layout::Pooled(layout) => StateBytes { page: layout.bytes_per_page(), slot: 0 },
             Layout::Slots(each) => StateBytes { page: 0, slot: each * size_of::<f32>() },
         }
@@ -74,15 +80,28 @@ impl Caches {
     /// that speed after a long prompt can be measured without computing it. Means of rows and what
     /// is of fixed size stay as they are.
     pub fn make_up(&mut self, kernels: &Kernels, pages: &[u32], positions: usize) {
+        let pieces = || (0..positions).step_by(MADE_UP);
+        let count = |first: usize| MADE_UP.min(positions - first);
         for store in &mut self.stores {
-            let Store::Pages(store) = store else { continue };
-            let KvLayout { kv_heads, k_dim, v_dim, latent, .. } = *store.layout();
-            let number = |index: usize| (index * 7919 % 1013) as f32 / 1013.0 - 0.5;
-            let row: Vec<f32> = (0..MADE_UP * kv_heads * k_dim.max(v_dim)).map(number).collect();
-            for first in (0..positions).step_by(MADE_UP) {
-                let count = MADE_UP.min(positions - first) * kv_heads;
-                let values = if latent { 0 } else { count * v_dim };
-                store.write(kernels, pages, first, &row[..count * k_dim], &row[..values]);
+            match store {
+                Store::Pages(store) => {
+                    let KvLayout { kv_heads, k_dim, v_dim, latent, .. } = *store.layout();
+                    let numbers = made_up(MADE_UP * kv_heads * k_dim.max(v_dim));
+                    for first in pieces() {
+                        let rows = count(first) * kv_heads;
+                        let values = if latent { 0 } else { rows * v_dim };
+                        let (keys, values) = (&numbers[..rows * k_dim], &numbers[..values]);
+                        store.write(kernels, pages, first, keys, values);
+                    }
+                }
+                Store::Index(store) => {
+                    let dim = store.layout().dim;
+                    let numbers = made_up(MADE_UP * dim);
+                    for first in pieces() {
+                        store.write(kernels, pages, first, &numbers[..count(first) * dim]);
+                    }
+                }
+                Store::Pooled(_) | Store::Slots(_) => (),
             }
         }
     }
@@ -98,6 +117,7 @@ impl Caches {
         for store in &self.stores {
             match store {
                 Store::Pages(store) => store.page(page, &mut bytes),
+                Store::Index(store) => store.page(page, &mut bytes),
                 Store::Pooled(store) => store.page(page, &mut bytes),
                 Store::Slots(_) => (),
             }
@@ -114,6 +134,7 @@ impl Caches {
         for store in &mut self.stores {
             match store {
                 Store::Pages(store) => rest = store.set_page(page, rest),
+                Store::Index(store) => rest = store.set_page(page, rest),
                 Store::Pooled(store) => rest = store.set_page(page, rest),
                 Store::Slots(_) => (),
             }
@@ -125,7 +146,7 @@ impl Caches {
     pub fn has_slots(&self) -> bool {
         self.stores.iter().any(|store| match store {
             Store::Slots(_) => true,
-            Store::Pages(_) | Store::Pooled(_) => false,
+            Store::Pages(_) | Store::Index(_) | Store::Pooled(_) => false,
         })
     }
 
@@ -135,7 +156,7 @@ impl Caches {
         for store in &self.stores {
             match store {
                 Store::Slots(store) => store.slot(slot, &mut bytes),
-                Store::Pages(_) | Store::Pooled(_) => (),
+                Store::Pages(_) | Store::Index(_) | Store::Pooled(_) => (),
             }
         }
         bytes
@@ -150,7 +171,7 @@ impl Caches {
         for store in &mut self.stores {
             match store {
                 Store::Slots(store) => rest = store.set_slot(slot, rest),
-                Store::Pages(_) | Store::Pooled(_) => (),
+                Store::Pages(_) | Store::Index(_) | Store::Pooled(_) => (),
             }
         }
         assert!(rest.is_empty(), "{} bytes more than a slot has", rest.len());
@@ -160,7 +181,19 @@ impl Caches {
     pub(crate) fn store(&mut self, index: usize) -> &mut KvStore {
         match &mut self.stores[index] {
             Store::Pages(store) => store,
-            Store::Pooled(_) | Store::Slots(_) => panic!("state {index} is not kept in rows"),
+            Store::Index(_) | Store::Pooled(_) | Store::Slots(_) => {
+                panic!("state {index} is not kept in rows")
+            }
+        }
+    }
+
+    /// The index keys of the model's `index`-th state.
+    pub(crate) fn index(&mut self, index: usize) -> &mut IndexStore {
+        match &mut self.stores[index] {
+            Store::Index(store) => store,
+            Store::Pages(_) | Store::Pooled(_) | Store::Slots(_) => {
+                panic!("state {index} is not of index keys")
+            }
         }
     }
 
@@ -177,7 +210,9 @@ impl Caches {
     pub(crate) fn slots(&mut self, index: usize) -> &mut SlotStore {
         match &mut self.stores[index] {
             Store::Slots(store) => store,
-            Store::Pages(_) | Store::Pooled(_) => panic!("state {index} is kept in pages"),
+            Store::Pages(_) | Store::Index(_) | Store::Pooled(_) => {
+                panic!("state {index} is kept in pages")
+            }
         }
     }
 }
@@ -201,8 +236,11 @@ fn layout(state: State, element: KvElement) -> Layout {
         State::Pooled { heads: kv_heads, dim, run: size, stride } => {
             Layout::Pooled(PooledLayout { kv_heads, dim, size, stride })
         }
-        State::Keys { dim } => {
-            Layout::Pages(KvLayout { kv_heads: 1, k_dim: dim, v_dim: 0, latent: false, element })
-        }
+        State::Keys { dim } => Layout::Index(IndexLayout { dim, element }),
     }
+}
+
+/// Numbers that are not all the same.
+fn made_up(len: usize) -> Vec<f32> {
+    (0..len).map(|index| (index * 7919 % 1013) as f32 / 1013.0 - 0.5).collect()
 }

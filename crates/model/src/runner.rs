@@ -109,7 +109,9 @@ impl Runner {
     pub fn layout(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
         let (element, isa) = (self.caches.element(), self.kernels.isa.name());
-        format!("{version} {element:?} {isa} {:?}", self.decoder.blueprint())
+        let blueprint = self.decoder.blueprint();
+        let bytes = Caches::bytes_per_page(blueprint, element);
+        format!("{version} {element:?} {bytes} {isa} {blueprint:?}")
     }
 
     /// What every map was multiplied with so far, of those that met any row; nothing unless the

@@ -1,7 +1,7 @@
 //! Chips by their makers' sheets, for what-if questions: a roofline with assumed efficiencies.
 
 use super::tape::{Attended, Operation, Product, Shape, Tape};
-use baimo_kernels::attention::PAGE;
+use baimo_kernels::attention::{IndexLayout, PAGE};
 use serde::{Deserialize, Serialize};
 
 /// A chip by its sheet. What is not known is absent.
@@ -96,9 +96,9 @@ fn amounts(operation: &Operation, shape: &Shape) -> (f64, f64) {
         }
         Operation::Attention(attended) => attention(attended, shape),
         Operation::Choice { heads, dim, keys } => {
-            let keys = *keys as f64 * *dim as f64;
-            let read = keys * shape.sequences as f64 * shape.element.bytes() as f64;
-            (read, 2.0 * rows * keys * *heads as f64)
+            let layout = IndexLayout { dim: *dim, element: shape.element };
+            let read = keys.div_ceil(PAGE) * layout.bytes_per_page() * shape.sequences;
+            (read as f64, 2.0 * rows * (keys * dim * heads) as f64)
         }
         Operation::BlockChoice { heads, kv_heads, dim, keys } => {
             let numbers = (keys * dim) as f64;

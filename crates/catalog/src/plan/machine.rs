@@ -71,8 +71,9 @@ pub struct Attention {
     pub chosen_number: f64,
     /// For each position of which a row asks the score.
     pub asked: f64,
-    /// For each number of a key of which a row's head asks the score.
-    pub asked_number: f64,
+    /// For each number of a key of which a row's head asks the score, by how what is cached is
+    /// stored.
+    pub asked_number: BTreeMap<String, f64>,
     /// For each pooled key of which a row's head asks the score, to choose blocks.
     pub pooled: f64,
     /// For each number of such a key.

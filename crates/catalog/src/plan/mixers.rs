@@ -6,7 +6,7 @@ use super::tape::{Attended, Matrices, Operation, Part, Product, Work};
 use baimo_blueprint::{
     Blocks, Choice, Indexer, Latent, Linear, Mixer, Query, RelativeBias, Reuse, Softmax, Tensor,
 };
-use baimo_kernels::attention::{KvLayout, PAGE, kept_by_thread, rows_together};
+use baimo_kernels::attention::{KvElement, KvLayout, PAGE, kept_by_thread, rows_together};
 use baimo_weights::Role;
 
 /// The mixer's output.
@@ -211,10 +211,14 @@ fn indexed(pass: &Pass, shape: &Indexer) {
     // A bit for each position, and the scores of those that are being sorted.
     let words = pass.scratch.passing(2 * rows * keys.div_ceil(PAGE));
     let scores = pass.scratch.passing(2 * keys * pass.shape.threads);
+    let mut rounded = None;
     if keys > shape.active {
+        // Queries in 8 bits, with a weight each.
+        let numbers = rows * shape.heads * (shape.dim.div_ceil(4) + 1);
+        rounded = (pass.shape.element != KvElement::F32).then(|| pass.scratch.passing(numbers));
         pass.does(Operation::Choice { heads: shape.heads, dim: shape.dim, keys });
     }
-    drop((scores, words, k, given, q));
+    drop((rounded, scores, words, k, given, q));
 }
 
 /// What heads give, times a gate.

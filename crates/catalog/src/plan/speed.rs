@@ -3,8 +3,9 @@
 use super::machine::{Machine, at, between};
 use super::tape::{Attended, Operation, Product, Shape, Tape, Work};
 use baimo_kernels::Format;
-use baimo_kernels::attention::{FEW_ROWS, GROUP_ROWS, PAGE, RANGE, rows_together};
+use baimo_kernels::attention::{FEW_ROWS, GROUP_ROWS, IndexLayout, PAGE, RANGE, rows_together};
 use baimo_kernels::threads::WORTH_A_CHUNK;
+use std::collections::BTreeMap;
 
 /// What all operations of a pass share.
 #[derive(Clone, Copy)]
@@ -82,7 +83,8 @@ fn cached(operation: &Operation, shape: &Shape) -> f64 {
             sequences * (seen.div_ceil(PAGE) * layout.bytes_per_page()) as f64
         }
         Operation::Choice { dim, keys, .. } => {
-            sequences * (keys * dim * shape.element.bytes()) as f64
+            let layout = IndexLayout { dim: *dim, element: shape.element };
+            sequences * (keys.div_ceil(PAGE) * layout.bytes_per_page()) as f64
         }
         Operation::BlockChoice { kv_heads, dim, keys, .. } => {
             sequences * (keys * kv_heads * dim * size_of::<f32>()) as f64
@@ -121,8 +123,8 @@ impl Pass<'_> {
             Operation::Choice { heads, dim, keys } => {
                 let (asked, costs) = (rows * *keys as f64, &machine.attention);
                 // All threads score, and then each row is chosen for by one of them.
-                let each =
-                    costs.asked * self.idle(rows) + costs.asked_number * (heads * dim) as f64;
+                let number = of_element(&costs.asked_number, shape).copied().unwrap_or_default();
+                let each = costs.asked * self.idle(rows) + number * (heads * dim) as f64;
                 asked * each * slower + 2.0 * machine.region_seconds
             }
             Operation::BlockChoice { heads, kv_heads, dim, keys } => {
@@ -248,8 +250,7 @@ impl Pass<'_> {
 
     /// What a cached number costs that so few rows meet.
     fn few(&self, rows: usize) -> f64 {
-        let few = &self.machine.attention.few;
-        let of = few.get(self.shape.element.name()).or_else(|| few.values().next());
+        let of = of_element(&self.machine.attention.few, self.shape);
         of.map_or(0.0, |of| of.at(rows as f64, self.reread()))
     }
 
@@ -279,6 +280,11 @@ impl Pass<'_> {
         let more = (group.next_multiple_of(GROUP_ROWS) - GROUP_ROWS) as f64;
         costs.chosen_number * stored + more * (costs.pair + costs.pair_number * width)
     }
+}
+
+/// What was measured of numbers that are stored as the shape says, or of any.
+fn of_element<'a, T>(costs: &'a BTreeMap<String, T>, shape: &Shape) -> Option<&'a T> {
+    costs.get(shape.element.name()).or_else(|| costs.values().next())
 }
 
 impl Machine {
@@ -312,7 +318,6 @@ mod tests {
     use super::super::tape::Matrices;
     use super::*;
     use baimo_kernels::attention::{KvElement, KvLayout};
-    use std::collections::BTreeMap;
 
     /// Two threads; what comes from memory takes twice as long, from 100 MB on.
     fn machine() -> Machine {
@@ -337,7 +342,7 @@ mod tests {
                 latent: few,
                 chosen_number: 1.0,
                 asked: 1.0,
-                asked_number: 0.0,
+                asked_number: BTreeMap::new(),
                 pooled: 1.0,
                 pooled_number: 0.0,
             },

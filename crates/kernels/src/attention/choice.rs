@@ -1,15 +1,10 @@
 //! Which positions a row attends to, where it does not attend to all: the best by a cheap score
 //! (the lightning indexer of DeepSeek-V3.2, arXiv:2512.02556, section 2.1).
 
-use super::element::{Cached, KvNumber};
-use super::few::dots;
-use super::store::{KvLayout, Numbers, PAGE, head_of};
-use super::task::tile_rows;
-use super::values::Ahead;
-use super::{AttentionSpan, KvStore};
+use super::AttentionSpan;
+use super::index::{Asked, IndexStore};
+use super::store::PAGE;
 use crate::Kernels;
-use crate::lanes::{Lanes, Operation, WIDE, on_wide};
-use crate::memory::AlignedBuffer;
 use crate::threads::Shared;
 use std::ops::Range;
 
@@ -130,20 +125,23 @@ pub struct Chooser<'a> {
 
 /// For each row the `active` positions `p` up to its own whose score
 /// `sum over heads h of weights[h] * max(0, q[h] . k[p])` is largest, of equal ones the earlier.
+/// Where keys are in 8 bits, so are queries, see [`IndexStore`].
 ///
 /// A row with no more than `active` positions takes all of them. Spans cover the rows one after
-/// another, and their keys are in `store` already, which holds keys of one head.
+/// another, and their keys are in `store` already.
+///
+/// # Panics
+/// Where `how` or `spans` do not fit each other or the store.
 pub fn choose(
     kernels: &Kernels,
     how: &Chooser,
-    store: &KvStore,
+    store: &IndexStore,
     spans: &[AttentionSpan],
 ) -> Choice {
-    let layout = store.layout();
-    assert!(layout.kv_heads == 1 && !layout.latent, "{layout:?}: keys of one head");
+    let dim = store.layout().dim;
     assert!(how.heads > 0 && how.active > 0, "{} heads, {} active", how.heads, how.active);
     let rows: usize = spans.iter().map(|span| span.rows).sum();
-    assert_eq!(how.q.len(), rows * how.heads * layout.k_dim, "queries of whole rows");
+    assert_eq!(how.q.len(), rows * how.heads * dim, "queries of whole rows");
     assert_eq!(how.weights.len(), rows * how.heads, "a weight for each query");
     let mut list = Vec::with_capacity(rows);
     for span in spans {
@@ -153,11 +151,12 @@ pub fn choose(
     let mut choice = Choice::new(rows, 1, spans);
     let (sets, words) = choice.parts();
     let words = Shared::new(words);
+    let asked = store.asked(kernels, how, &|row| list[row].0 >= how.active);
     let mut scores = Vec::new();
     // As many rows at a time as there are threads; where they are fewer, threads share a row.
     let threads = kernels.pool.threads();
     for (batch, first) in list.chunks(threads).zip((0..).step_by(threads)) {
-        let stride = score(kernels, how, store, batch, first, &mut scores);
+        let stride = score(kernels, &asked, how.active, batch, first, &mut scores);
         kernels.pool.run(batch.len(), &|index| {
             let (row, position) = (first + index, batch[index].0);
             // SAFETY: rows have words of their own.
@@ -177,8 +176,8 @@ pub fn choose(
 /// number of the first. Gives from where to where one row's scores follow another's.
 fn score(
     kernels: &Kernels,
-    how: &Chooser,
-    store: &KvStore,
+    asked: &Asked,
+    active: usize,
     rows: &[(usize, &[u32])],
     first: usize,
     scores: &mut Vec<f32>,
@@ -192,133 +191,39 @@ fn score(
     kernels.pool.run(rows.len() * pieces, &|task| {
         let (index, piece) = (task / pieces, task % pieces);
         let (position, numbers) = rows[index];
-        if position < how.active {
+        if position < active {
             return;
         }
         let piece = piece * pages(index) / pieces..(piece + 1) * pages(index) / pieces;
         let at = index * stride;
         // SAFETY: rows have scores of their own, and the pieces of a row do not overlap.
         let scores = unsafe { scores.part(at + piece.start * PAGE..at + piece.end * PAGE) };
-        let pages = &numbers[piece];
-        let row = Row { how, layout: store.layout(), row: first + index, pages, scores };
-        let scales = &store.scales;
-        match &store.numbers {
-            Numbers::F16(numbers) => on_wide(kernels.isa, row.with(Cached { numbers, scales })),
-            Numbers::F32(numbers) => on_wide(kernels.isa, row.with(Cached { numbers, scales })),
-            Numbers::Q8(numbers) => on_wide(kernels.isa, row.with(Cached { numbers, scales })),
-        }
+        asked.score(kernels, first + index, &numbers[piece], scores);
     });
     stride
 }
 
-/// One row's scores of some pages.
-struct Row<'a> {
-    how: &'a Chooser<'a>,
-    layout: &'a KvLayout,
-    row: usize,
-    pages: &'a [u32],
-    /// Zeros at first.
-    scores: &'a mut [f32],
-}
-
-impl<'a> Row<'a> {
-    fn with<E>(self, stored: Cached<'a, E>) -> RowOf<'a, E> {
-        RowOf { row: self, stored }
-    }
-}
-
-struct RowOf<'a, E> {
-    row: Row<'a>,
-    stored: Cached<'a, E>,
-}
-
-impl<E: KvNumber> Operation<WIDE> for RowOf<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<WIDE>>(self, lanes: L) {
-        let Row { how, layout, row, pages, scores } = self.row;
-        let dim = layout.k_dim;
-        let packed = in_tiles(&how.q[row * how.heads * dim..][..how.heads * dim], dim);
-        let weights = &how.weights[row * how.heads..][..how.heads];
-        let mut floats = AlignedBuffer::default();
-        for (&page, scores) in pages.iter().zip(scores.as_chunks_mut::<PAGE>().0) {
-            let keys = head_of(layout, self.stored, page as usize, 0);
-            let keys = E::floats(lanes, layout, keys, &mut floats);
-            lanes.call(AddPage { q: &packed, dim, weights, keys, scores });
-        }
-    }
-}
-
-/// Heads `[heads, dim]` in tiles of four, two and one, each `[dim][heads of the tile]`.
-fn in_tiles(q: &[f32], dim: usize) -> Vec<f32> {
-    let mut packed = Vec::with_capacity(q.len());
-    let mut rest = q;
-    while !rest.is_empty() {
-        let (tile, after) = rest.split_at(tile_rows(rest.len() / dim) * dim);
-        (0..dim).for_each(|d| packed.extend(tile[d..].iter().step_by(dim)));
-        rest = after;
-    }
-    packed
-}
-
-/// Adds every head's share to the scores of a page.
-struct AddPage<'a> {
-    /// As [`in_tiles`] gives it.
-    q: &'a [f32],
-    dim: usize,
-    weights: &'a [f32],
-    /// `[PAGE / 32][dim][32 positions]`
-    keys: &'a [f32],
-    scores: &'a mut [f32; PAGE],
-}
-
-impl Operation<WIDE> for AddPage<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<WIDE>>(mut self, lanes: L) {
-        let (mut weights, mut q) = (self.weights, self.q);
-        while !weights.is_empty() {
-            let tile = tile_rows(weights.len());
-            let (tile_q, q_after) = q.split_at(tile * self.dim);
-            let (tile_weights, after) = weights.split_at(tile);
-            match tile {
-                4 => self.add::<L, 4>(lanes, tile_q, tile_weights),
-                2 => self.add::<L, 2>(lanes, tile_q, tile_weights),
-                _ => self.add::<L, 1>(lanes, tile_q, tile_weights),
-            }
-            (weights, q) = (after, q_after);
-        }
-    }
-}
-
-impl AddPage<'_> {
-    /// Adds the shares of `R` heads, heads upwards.
-    #[inline(always)]
-    fn add<L: Lanes<WIDE>, const R: usize>(&mut self, lanes: L, q: &[f32], weights: &[f32]) {
-        let mut shares = [[0.0; PAGE]; R];
-        let (keys, ahead) = (Cached::of_floats(self.keys), Ahead::within(self.keys));
-        dots(lanes, q.as_chunks::<R>().0, keys, ahead, &mut shares);
-        let zero = lanes.splat(0.0);
-        for (share, &weight) in shares.iter().zip(weights) {
-            let weight = lanes.splat(weight);
-            let parts = share.as_chunks::<WIDE>().0.iter();
-            for (part, score) in parts.zip(self.scores.as_chunks_mut::<WIDE>().0) {
-                let positive = lanes.max(lanes.load(part), zero);
-                lanes.store(lanes.fma(weight, positive, lanes.load(score)), score);
-            }
-        }
-    }
-}
-
-/// The places of the `active` largest scores, of equal ones the earlier, in any order.
+/// The places of the `active` largest scores, of equal ones the earlier, ascending. There are at
+/// least so many.
 pub(super) fn best(scores: &[f32], active: usize) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    let score = |index: &u32| scores[*index as usize];
-    order.select_nth_unstable_by(active - 1, |a, b| score(b).total_cmp(&score(a)).then(a.cmp(b)));
-    order.truncate(active);
-    order
+    // Integers that descend as scores ascend (`f32::total_cmp`).
+    let rank = |score: f32| {
+        let bits = score.to_bits() as i32;
+        !(bits ^ (bits >> 31) & i32::MAX)
+    };
+    let mut ranks: Vec<i32> = scores.iter().map(|&score| rank(score)).collect();
+    let last = *ranks.select_nth_unstable(active - 1).1;
+    // Those that are as good as the last one are among the best as long as there is room.
+    let mut room = active - ranks[..active].iter().filter(|&&rank| rank < last).count();
+    let mut places = Vec::with_capacity(active);
+    for (place, &score) in (0..).zip(scores) {
+        let rank = rank(score);
+        if rank < last || rank == last && room > 0 {
+            room -= usize::from(rank == last);
+            places.push(place);
+        }
+    }
+    places
 }
 
 #[cfg(test)]

@@ -33,6 +33,11 @@ where
 
 impl Lanes for Avx2 {
     type Vector = __m256;
+    type Integers = __m256i;
+    /// The first and the third of each four as `i16` beside each other, the second and the fourth.
+    type Codes = [__m256i; 2];
+    /// The same. Numbers of an array would come into registers together, to be taken apart there.
+    type Four = (i32, i32);
 
     const REGISTERS: usize = 16;
 
@@ -159,6 +164,40 @@ impl Lanes for Avx2 {
                 _mm256_permute2f128_ps::<0x31>(fours[2], fours[6]),
                 _mm256_permute2f128_ps::<0x31>(fours[3], fours[7]),
             ]
+        })
+    }
+
+    #[inline(always)]
+    fn integers(self, value: i32) -> __m256i {
+        proven!(_mm256_set1_epi32(value))
+    }
+
+    #[inline(always)]
+    fn to_floats(self, integers: __m256i) -> __m256 {
+        proven!(_mm256_cvtepi32_ps(integers))
+    }
+
+    #[inline(always)]
+    fn codes(self, from: &[[u8; 4]; WIDTH]) -> [__m256i; 2] {
+        proven!({
+            let all = _mm256_loadu_si256(from.as_ptr().cast());
+            [_mm256_and_si256(all, _mm256_set1_epi16(0xff)), _mm256_srli_epi16::<8>(all)]
+        })
+    }
+
+    #[inline(always)]
+    fn four(self, [a, b, c, d]: [i8; 4]) -> (i32, i32) {
+        let beside = |low: i8, high: i8| i32::from(high) << 16 | i32::from(low) & 0xffff;
+        (beside(a, c), beside(b, d))
+    }
+
+    #[inline(always)]
+    fn add_products(self, sums: __m256i, codes: [__m256i; 2], four: (i32, i32)) -> __m256i {
+        // Bytes alone could be multiplied, too, but two such products are more than 16 bits hold.
+        proven!({
+            let even = _mm256_madd_epi16(codes[0], _mm256_set1_epi32(four.0));
+            let odd = _mm256_madd_epi16(codes[1], _mm256_set1_epi32(four.1));
+            _mm256_add_epi32(_mm256_add_epi32(sums, even), odd)
         })
     }
 

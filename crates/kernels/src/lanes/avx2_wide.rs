@@ -2,15 +2,23 @@
 
 use super::{Lanes, Operation, WIDE, WIDTH, avx2};
 use crate::isa::Avx2;
-use std::arch::x86_64::__m256;
+use std::arch::x86_64::{__m256, __m256i};
 
 type Pair = [__m256; 2];
 
 /// The arithmetic of one register.
 #[inline(always)]
-fn half(proof: Avx2) -> impl Lanes<WIDTH, Vector = __m256> {
+fn half(proof: Avx2) -> impl Half {
     proof
 }
+
+/// What [`Avx2`] is for eight lanes.
+trait Half:
+    Lanes<WIDTH, Vector = __m256, Integers = __m256i, Codes = [__m256i; 2], Four = (i32, i32)>
+{
+}
+
+impl Half for Avx2 {}
 
 /// The lower and the upper eight of sixteen.
 #[inline(always)]
@@ -26,6 +34,9 @@ fn zip(a: Pair, b: Pair, combine: impl Fn(__m256, __m256) -> __m256) -> Pair {
 
 impl Lanes<WIDE> for Avx2 {
     type Vector = Pair;
+    type Integers = [__m256i; 2];
+    type Codes = [[__m256i; 2]; 2];
+    type Four = (i32, i32);
 
     const REGISTERS: usize = 8;
 
@@ -135,6 +146,38 @@ impl Lanes<WIDE> for Avx2 {
             }
         }
         columns
+    }
+
+    #[inline(always)]
+    fn integers(self, value: i32) -> [__m256i; 2] {
+        [half(self).integers(value); 2]
+    }
+
+    #[inline(always)]
+    fn to_floats(self, integers: [__m256i; 2]) -> Pair {
+        [half(self).to_floats(integers[0]), half(self).to_floats(integers[1])]
+    }
+
+    #[inline(always)]
+    fn codes(self, from: &[[u8; 4]; WIDE]) -> [[__m256i; 2]; 2] {
+        let [low, high] = halves(from);
+        [half(self).codes(low), half(self).codes(high)]
+    }
+
+    #[inline(always)]
+    fn four(self, numbers: [i8; 4]) -> (i32, i32) {
+        half(self).four(numbers)
+    }
+
+    #[inline(always)]
+    fn add_products(
+        self,
+        sums: [__m256i; 2],
+        codes: [[__m256i; 2]; 2],
+        four: (i32, i32),
+    ) -> [__m256i; 2] {
+        let part = |i: usize| half(self).add_products(sums[i], codes[i], four);
+        [part(0), part(1)]
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 macro_rules! proven {
     ($intrinsics:expr) => {
         // SAFETY: every use is in a method of `Avx512`, whose values exist only on machines where
-        // AVX-512 F, BW, DQ and VL were seen; pointers come from references to whole arrays.
+        // AVX-512 F, BW, DQ, VL and VNNI were seen; pointers come from references to whole arrays.
         unsafe { $intrinsics }
     };
 }
@@ -17,7 +17,7 @@ macro_rules! proven {
 #[inline]
 pub(super) fn run<O: Operation<WIDE>>(proof: Avx512, operation: O) -> O::Output {
     #[inline(never)]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
     fn compiled<O: Operation<WIDE>>(proof: Avx512, operation: O) -> O::Output {
         operation.run(proof)
     }
@@ -27,6 +27,9 @@ pub(super) fn run<O: Operation<WIDE>>(proof: Avx512, operation: O) -> O::Output 
 
 impl Lanes<WIDE> for Avx512 {
     type Vector = __m512;
+    type Integers = __m512i;
+    type Codes = __m512i;
+    type Four = i32;
 
     const REGISTERS: usize = 32;
 
@@ -157,6 +160,31 @@ impl Lanes<WIDE> for Avx512 {
             });
         }
         columns
+    }
+
+    #[inline(always)]
+    fn integers(self, value: i32) -> __m512i {
+        proven!(_mm512_set1_epi32(value))
+    }
+
+    #[inline(always)]
+    fn to_floats(self, integers: __m512i) -> __m512 {
+        proven!(_mm512_cvtepi32_ps(integers))
+    }
+
+    #[inline(always)]
+    fn codes(self, from: &[[u8; 4]; WIDE]) -> __m512i {
+        proven!(_mm512_loadu_si512(from.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn four(self, numbers: [i8; 4]) -> i32 {
+        i32::from_le_bytes(numbers.map(|number| number as u8))
+    }
+
+    #[inline(always)]
+    fn add_products(self, sums: __m512i, codes: __m512i, four: i32) -> __m512i {
+        proven!(_mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(four)))
     }
 
     #[inline(always)]

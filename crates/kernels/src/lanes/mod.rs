@@ -36,6 +36,12 @@ pub(crate) const WIDE: usize = 16;
 pub(crate) trait Lanes<const N: usize = WIDTH>: Copy {
     /// `N` `f32`.
     type Vector: Copy;
+    /// `N` sums of products of integers, `i32`.
+    type Integers: Copy;
+    /// Four codes for each lane, as [`Lanes::add_products`] wants them.
+    type Codes: Copy;
+    /// Four integers that all lanes are multiplied with, as it wants them.
+    type Four: Copy;
 
     /// How many vectors the machine's registers hold.
     const REGISTERS: usize;
@@ -80,6 +86,22 @@ pub(crate) trait Lanes<const N: usize = WIDTH>: Copy {
     fn power_of_two(self, n: Self::Vector) -> Self::Vector;
     /// Row `i`, column `j` becomes row `j`, column `i`.
     fn transpose(self, rows: [Self::Vector; N]) -> [Self::Vector; N];
+    /// The same integer in every lane.
+    fn integers(self, value: i32) -> Self::Integers;
+    /// The nearest floats.
+    fn to_floats(self, integers: Self::Integers) -> Self::Vector;
+    /// Reads four codes for each lane.
+    fn codes(self, from: &[[u8; 4]; N]) -> Self::Codes;
+    /// Four integers to multiply with.
+    fn four(self, numbers: [i8; 4]) -> Self::Four;
+    /// `sums + codes[0] * four[0] + .. + codes[3] * four[3]` in every lane, exactly: sums stay
+    /// within `i32`.
+    fn add_products(
+        self,
+        sums: Self::Integers,
+        codes: Self::Codes,
+        four: Self::Four,
+    ) -> Self::Integers;
     /// Says that the cache line at `address` will be read soon; any address will do.
     fn prefetch<T>(self, address: *const T);
     /// Says that it will be read later: it comes into the second cache, which waits for more lines

@@ -14,6 +14,9 @@ fn zip<const N: usize>(a: [f32; N], b: [f32; N], combine: impl Fn(f32, f32) -> f
 
 impl<const N: usize> Lanes<N> for Scalar {
     type Vector = [f32; N];
+    type Integers = [i32; N];
+    type Codes = [[u8; 4]; N];
+    type Four = [i8; 4];
 
     const REGISTERS: usize = 8;
 
@@ -107,6 +110,34 @@ impl<const N: usize> Lanes<N> for Scalar {
     #[inline(always)]
     fn transpose(self, rows: [[f32; N]; N]) -> [[f32; N]; N] {
         std::array::from_fn(|row| std::array::from_fn(|column| rows[column][row]))
+    }
+
+    #[inline(always)]
+    fn integers(self, value: i32) -> [i32; N] {
+        [value; N]
+    }
+
+    #[inline(always)]
+    fn to_floats(self, integers: [i32; N]) -> [f32; N] {
+        integers.map(|integer| integer as f32)
+    }
+
+    #[inline(always)]
+    fn codes(self, from: &[[u8; 4]; N]) -> [[u8; 4]; N] {
+        *from
+    }
+
+    #[inline(always)]
+    fn four(self, numbers: [i8; 4]) -> [i8; 4] {
+        numbers
+    }
+
+    #[inline(always)]
+    fn add_products(self, sums: [i32; N], codes: [[u8; 4]; N], four: [i8; 4]) -> [i32; N] {
+        std::array::from_fn(|lane| {
+            let products = codes[lane].iter().zip(four);
+            products.fold(sums[lane], |sum, (&code, by)| sum + i32::from(code) * i32::from(by))
+        })
     }
 
     #[inline(always)]

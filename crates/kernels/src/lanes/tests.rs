@@ -88,6 +88,12 @@ impl<const N: usize> Operation<N> for EveryOperation<N> {
             lanes.load_half(&half),
             lanes.load_int8(&half.map(|bits| bits as i8)),
         ];
+        let codes = lanes.codes(&self.1.map(|x| x.to_bits().to_le_bytes()));
+        let four = lanes.four(self.0[0].to_bits().to_le_bytes().map(|byte| byte as i8));
+        let sums = lanes.add_products(lanes.integers(-7), codes, four);
+        let most = lanes.four([i8::MIN; 4]);
+        let sums_2 = lanes.add_products(sums, lanes.codes(&[[u8::MAX; 4]; N]), most);
+        results.extend([lanes.to_floats(sums), lanes.to_floats(sums_2)]);
         let rows = std::array::from_fn(|row| lanes.add(lanes.splat(row as f32), a));
         results.extend(lanes.transpose(rows));
         results.iter().map(|&v| lanes.to_array(v).map(f32::to_bits)).collect()

@@ -4,8 +4,9 @@ use super::super::machine::{Attention, Cost, Sourced};
 use super::{MEMORY, numbers, seconds};
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::{
-    Attention as How, AttentionSpan, BlockChooser, Choice, Chooser, KvElement, KvLayout, KvStore,
-    PAGE, PooledLayout, PooledStore, attention, choose, choose_blocks,
+    Attention as How, AttentionSpan, BlockChooser, Choice, Chooser, IndexLayout, IndexStore,
+    KvElement, KvLayout, KvStore, PAGE, PooledLayout, PooledStore, attention, choose,
+    choose_blocks,
 };
 
 /// Positions that answers look back on.
@@ -41,7 +42,9 @@ pub(super) fn measure(kernels: &Kernels, elements: &[KvElement]) -> Attention {
         cached: latent(&latents[..NEAR], &[16, 32, 64]),
         memory: latent(&latents, &[16, 64]),
     };
-    let [asked, asked_number, chosen_number] = chosen(kernels, &latents[..NEAR]);
+    let index = asked(kernels, KvElement::F16);
+    let chosen_number = chosen(kernels, &latents[..NEAR], &index.choice);
+    let number = |&element: &KvElement| (element.name().to_owned(), asked(kernels, element).number);
     let [pooled, pooled_number] = pooled(kernels);
     drop(latents);
     let of = |&element: &KvElement| (element.name().to_owned(), few(kernels, element));
@@ -52,8 +55,8 @@ pub(super) fn measure(kernels: &Kernels, elements: &[KvElement]) -> Attention {
         pair_number,
         latent,
         chosen_number,
-        asked,
-        asked_number,
+        asked: index.position,
+        asked_number: elements.iter().map(number).collect(),
         pooled,
         pooled_number,
     }
@@ -146,28 +149,43 @@ fn prompt(kernels: &Kernels, dim: usize) -> f64 {
     seconds / (2 * pairs) as f64
 }
 
-/// For each position asked, for each number of a key asked, and for each number of a position that
-/// was chosen.
-fn chosen(kernels: &Kernels, latents: &[KvStore]) -> [f64; 3] {
-    const ROWS: usize = 32;
-    const ACTIVE: usize = 1024;
-    let layout =
-        KvLayout { kv_heads: 1, k_dim: 128, v_dim: 0, latent: false, element: KvElement::F16 };
+/// What rows cost that choose positions, and what the last time chose.
+struct Asked {
+    /// Seconds for each position.
+    position: f64,
+    /// Seconds for each number of a key and each head.
+    number: f64,
+    choice: Choice,
+}
+
+/// Rows that choose.
+const CHOOSING: usize = 32;
+/// Positions that each of them chooses.
+const ACTIVE: usize = 1024;
+
+/// Scores of keys as they are kept beside what is cached as `element`.
+fn asked(kernels: &Kernels, element: KvElement) -> Asked {
+    const DIM: usize = 128;
     let pages: Vec<u32> = (0..(POSITIONS / PAGE) as u32).collect();
-    let keys = &caches(kernels, layout, 1)[0];
-    let span = AttentionSpan::causal(0, ROWS, POSITIONS - ROWS, &pages);
-    let asked = |heads: usize| {
-        let (q, weights) = (numbers(ROWS * heads * 128), numbers(ROWS * heads));
+    let mut keys = IndexStore::new(IndexLayout { dim: DIM, element }, pages.len());
+    keys.write(kernels, &pages, 0, &numbers(POSITIONS * DIM));
+    let span = AttentionSpan::causal(0, CHOOSING, POSITIONS - CHOOSING, &pages);
+    let ask = |heads: usize| {
+        let (q, weights) = (numbers(CHOOSING * heads * DIM), numbers(CHOOSING * heads));
         let how = Chooser { heads, active: ACTIVE, q: &q, weights: &weights };
-        let mut choice = None;
-        let seconds = seconds(|| choice = Some(choose(kernels, &how, keys, &[span])));
-        (seconds / (ROWS * POSITIONS) as f64, choice)
+        let mut choice = choose(kernels, &how, &keys, &[span]);
+        let seconds = seconds(|| choice = choose(kernels, &how, &keys, &[span]));
+        (seconds / (CHOOSING * POSITIONS) as f64, choice)
     };
-    let (few, many) = (asked(4).0, asked(32));
-    let number = ((many.0 - few) / (28 * 128) as f64).max(0.0);
-    let spent = spent(kernels, latents, 16, ROWS, many.1.as_ref());
-    let met = (ROWS * ACTIVE * LATENT.k_dim) as f64;
-    [(few - 4.0 * 128.0 * number).max(0.0), number, spent / met]
+    let ((few, _), (many, choice)) = (ask(4), ask(32));
+    let number = ((many - few) / (28 * DIM) as f64).max(0.0);
+    Asked { position: (few - (4 * DIM) as f64 * number).max(0.0), number, choice }
+}
+
+/// For each number of a position that was chosen.
+fn chosen(kernels: &Kernels, latents: &[KvStore], choice: &Choice) -> f64 {
+    let spent = spent(kernels, latents, 16, CHOOSING, Some(choice));
+    spent / (CHOOSING * ACTIVE * LATENT.k_dim) as f64
 }
 
 /// For each pooled key that a head meets, and for each number of such a key.
