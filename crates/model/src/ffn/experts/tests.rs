@@ -124,7 +124,7 @@ fn grouped_experts_give_what_they_give_one_by_one() {
 
 fn check_one_by_one(experts: &Experts) {
     let (x, kernels) = (random(7, 19 * HIDDEN), Kernels::new(2));
-    let found = experts.forward(&kernels, &x);
+    let found = experts.forward(&kernels, &x, None);
     let mut met = vec![false; COUNT];
     for (x, found) in x.chunks_exact(HIDDEN).zip(found.chunks_exact(HIDDEN)) {
         let expected = one_by_one(experts, x);
@@ -145,9 +145,9 @@ fn a_token_alone_gives_the_same_bits_as_in_company() {
     for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4_0] {
         let experts = experts(format);
         let x = random(8, 21 * HIDDEN);
-        let together = experts.forward(&kernels, &x);
+        let together = experts.forward(&kernels, &x, None);
         for (x, together) in x.chunks_exact(HIDDEN).zip(together.chunks_exact(HIDDEN)) {
-            assert_eq!(*experts.forward(&kernels, x), *together, "{}", format.name());
+            assert_eq!(*experts.forward(&kernels, x, None), *together, "{}", format.name());
         }
     }
 }
