@@ -80,7 +80,7 @@ struct State {
     bytes: usize,
     /// Work for the thread, in order.
     work: VecDeque<Work>,
-    /// The uses of the last expert that left.
+    /// The uses of the last expert that left for one that was asked for.
     age: u64,
     ahead: Ahead,
     counts: Counts,
