@@ -8,8 +8,10 @@
 use super::Key;
 use std::collections::{HashMap, VecDeque};
 
-/// What the newest guess counts in the running mean.
-const NEWEST: f32 = 1.0 / 16.0;
+/// Guesses that the running mean is of: of fewer, those that are right by luck pass for good.
+const GUESSES_MAX: f32 = 64.0;
+/// Guesses, half of them right, that it begins with.
+const GUESSES_FIRST: f32 = 8.0;
 /// Guesses that were right so often, and not more often, are not worth their reading.
 const WORTHLESS: f32 = 0.5;
 
@@ -54,7 +56,20 @@ pub(super) struct Ahead {
     /// That which the thread brings now, unless it has been given up.
     pub bringing: Option<Key>,
     /// By layer and rank, how often guesses were right.
-    right: HashMap<(usize, usize), f32>,
+    right: HashMap<(usize, usize), Mean>,
+}
+
+/// How often guesses were right.
+struct Mean {
+    value: f32,
+    /// Guesses that it is of.
+    guesses: f32,
+}
+
+impl Default for Mean {
+    fn default() -> Mean {
+        Mean { value: WORTHLESS, guesses: GUESSES_FIRST }
+    }
 }
 
 impl Ahead {
@@ -67,8 +82,8 @@ impl Ahead {
             let key = (layer, guess.expert);
             let absent = is_absent(key);
             self.guesses.push((*guess, absent));
-            let right = self.right.get(&(layer, guess.rank)).copied();
-            if absent && right.is_some_and(|right| right > WORTHLESS) {
+            let right = self.right.get(&(layer, guess.rank));
+            if absent && right.is_some_and(|mean| mean.value > WORTHLESS) {
                 self.waiting.push_back(key);
             }
         }
@@ -84,8 +99,9 @@ impl Ahead {
             let is_right = chosen.contains(&guess.expert);
             counts.guessed += 1;
             counts.right += u64::from(is_right);
-            let mean = self.right.entry((layer, guess.rank)).or_insert(WORTHLESS);
-            *mean += (f32::from(u8::from(is_right)) - *mean) * NEWEST;
+            let mean = self.right.entry((layer, guess.rank)).or_default();
+            mean.guesses = (mean.guesses + 1.0).min(GUESSES_MAX);
+            mean.value += (f32::from(u8::from(is_right)) - mean.value) / mean.guesses;
         }
     }
 

@@ -45,10 +45,13 @@ fn best(expert: usize) -> Guess {
     Guess { expert, rank: 0 }
 }
 
-/// Lets one guess at an expert that is absent prove right, so that further ones are brought.
+/// Lets guesses of three ranks prove right again and again, so that further ones are brought.
 fn trust(cache: &ExpertCache, layer: usize) {
-    cache.expect(layer, &[best(0)]);
-    cache.chose(layer, &[0]);
+    let ahead = &mut cache.shared.lock().ahead;
+    for rank in (0..3).cycle().take(60) {
+        ahead.expect(layer, &[Guess { expert: 0, rank }], |_| true);
+        ahead.judge(layer, &[0], &mut Counts::default());
+    }
 }
 
 fn until(what: impl Fn() -> bool) {
@@ -78,14 +81,14 @@ fn an_expected_expert_is_here_when_it_is_asked_for() {
     let fake = Fake::default();
     let cache = cache(&fake, 70);
     trust(&cache, 1);
-    cache.expect(1, &[best(2), Guess { expert: 3, rank: 1 }]);
+    cache.expect(1, &[best(2), Guess { expert: 3, rank: 3 }]);
     until_guessed(&cache);
-    assert_eq!(cache.bytes(), 10, "nothing is known of the second rank yet");
+    assert_eq!(cache.bytes(), 10, "nothing is known of the fourth rank yet");
     meet(&cache, 1, &[2]);
     let counts = cache.counts();
     assert_eq!((counts.asked, counts.here), (1, 1));
     assert_eq!((counts.ahead, counts.used, counts.brought, counts.bytes), (1, 1, 1, 10));
-    assert_eq!((counts.guessed, counts.right), (3, 2));
+    assert_eq!((counts.guessed, counts.right), (2, 1));
     assert_eq!(fake.told.lock().unwrap().brought, 10);
 }
 
@@ -102,9 +105,9 @@ fn guesses_are_brought_while_more_than_half_of_them_are_right() {
     assert!(!is_brought(2), "nothing is known yet");
     assert!((0..100).all(|_| is_brought(2)));
     let wrong = (0..100).filter(|_| is_brought(3)).count();
-    assert!((1..20).contains(&wrong), "{wrong} wrong guesses");
+    assert!((10..60).contains(&wrong), "{wrong} wrong guesses");
     let right = (0..100).filter(|_| !is_brought(2)).count();
-    assert!((1..20).contains(&right), "{right} right guesses");
+    assert!((10..60).contains(&right), "{right} right guesses");
     assert_eq!((counts.guessed, counts.right), (301, 201));
 }
 
@@ -168,9 +171,8 @@ fn a_guess_on_its_way_stays_if_it_is_right_and_is_given_up_if_not() {
 fn no_guess_takes_the_place_of_what_is_held_used_often_or_expected_itself() {
     let fake = Fake::default();
     let cache = cache(&fake, 26);
+    trust(&cache, 1);
     let guess = |others: &[Guess]| {
-        // Guesses that proved wrong since are outweighed.
-        (0..3).for_each(|_| trust(&cache, 1));
         cache.expect(1, &[&[best(5)], others].concat());
         until_guessed(&cache);
         cache.counts().ahead
@@ -251,12 +253,7 @@ fn guesses_of_several_at_once_hold_nobody_up_and_stay_within_the_budget() {
     for (seed, budget) in (0..200).zip([26, 40, 70].into_iter().cycle()) {
         let fake = Fake::default();
         let cache = cache(&fake, budget);
-        // Whatever is guessed is worth bringing.
-        let ranks = (0..3).flat_map(|rank| [0, 1].map(|layer| (layer, rank)));
-        ranks.for_each(|(layer, rank)| {
-            cache.expect(layer, &[Guess { expert: 0, rank }]);
-            cache.chose(layer, &[0]);
-        });
+        (0..2).for_each(|layer| trust(&cache, layer));
         std::thread::scope(|scope| {
             for layer in 0..2 {
                 let (cache, fake) = (&cache, &fake);
