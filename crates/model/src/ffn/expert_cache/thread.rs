@@ -63,24 +63,27 @@ impl Shared {
         state
     }
 
-    /// Brings an expert part by part, as long as nobody has given it up.
+    /// Brings an expert part by part, as long as nobody has given it up: the disk is told of all of
+    /// it, since most guesses are right; what it read of others is the system's to drop.
     fn bring_guess<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         key: Key,
     ) -> MutexGuard<'a, State> {
         let parts = self.parts_of(key);
+        state.counts.bytes += bytes_of(parts) as u64;
+        drop(state);
+        parts.iter().for_each(|part| self.pages.begin(part.clone()));
+        state = self.lock();
         for (index, part) in parts.iter().enumerate() {
             drop(state);
-            // Nothing further is begun: what is given up has cost no more than a part.
-            self.pages.begin(part.clone());
             let done = self.pages.bring(part.clone());
             state = self.lock();
             let is_given_up = state.ahead.bringing != Some(key);
-            match done {
-                Ok(()) => state.counts.bytes += part.len() as u64,
-                Err(_) if is_given_up => {}
-                Err(error) => state.guess_failed(self, key, error),
+            if let Err(error) = done
+                && !is_given_up
+            {
+                state.guess_failed(self, key, error);
             }
             if state.ahead.bringing != Some(key) {
                 drop(state);
