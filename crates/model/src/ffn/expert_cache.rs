@@ -8,10 +8,10 @@
 //! LFU with dynamic aging (Arlitt et al. 2000, "Evaluating content management techniques for web
 //! proxy caches").
 //!
-//! While nobody waits for the thread, it brings what the next layer will likely choose. Such a guess
-//! takes the place of experts that are worth no more than one used once, and of none that is held
-//! or expected itself; it has no use of its own before it is asked for, so a wrong one is the first
-//! to leave, and one on its way is given up for whatever is asked for.
+//! While nobody waits for the thread, it brings what the next layer will likely choose. Such a
+//! guess takes the place of experts that are worth no more than one used once, and of none that is
+//! held or expected itself; it has no use of its own before it is asked for, so a wrong one is the
+//! first to leave, and one on its way is given up for whatever is asked for.
 
 mod ahead;
 mod thread;
@@ -226,11 +226,11 @@ impl ExpertCache {
     /// wrong guess on its way is given up.
     pub fn chose(&self, layer: usize, experts: &[usize]) {
         let mut state = self.shared.lock();
-        let State { ahead, counts, .. } = &mut *state;
+        let State { ahead, counts, resident, .. } = &mut *state;
         ahead.judge(layer, experts, counts);
-        let bringing =
-            ahead.bringing.filter(|(of, expert)| *of == layer && !experts.contains(expert));
-        if let Some(key) = bringing {
+        let is_wrong = |key: &Key| key.0 == layer && !experts.contains(&key.1);
+        let wrong = ahead.bringing.filter(is_wrong).filter(|key| resident[key].held == 0);
+        if let Some(key) = wrong {
             state.remove(&self.shared, key);
         }
     }

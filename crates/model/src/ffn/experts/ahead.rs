@@ -41,7 +41,8 @@ impl Ahead<'_> {
         self.experts.within.layer
     }
 
-    /// Its likely choices: the best of every row, then the second best, and so on; each expert once.
+    /// Its likely choices: the best of every row, then the second best of every row, and so on;
+    /// each expert once.
     pub fn guesses(&self, kernels: &Kernels) -> Vec<Guess> {
         let Experts { active, router, logits, bias, gate, .. } = self.experts;
         let (all, _) = self.experts.logits(kernels, &self.x);
