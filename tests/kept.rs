@@ -85,6 +85,31 @@ fn a_model_larger_than_its_memory_gives_the_same_bits() {
 }
 
 #[test]
+fn experts_guessed_ahead_change_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Some(Store::new(folder.path().to_owned()));
+    for case in ["qwen3_moe", "longcat_flash"] {
+        let run = |options: &Options| {
+            let mut engine = model::engine(model::load_with(case, options), 4);
+            let prompts = [&PROMPT[..], &PROMPT[1..], &PROMPT[2..]];
+            let ids = prompts.map(|prompt| engine.submit(model::greedy(prompt, &[2], 60)));
+            let mut outcomes = model::finish(&mut engine);
+            let outcomes = ids.map(|id| outcomes.remove(&id.expect("a prompt that fits")));
+            (outcomes, engine.model().decoder().experts_read())
+        };
+        let options = Options { store: store.clone(), ..model::options(Target::Native) };
+        let (wanted, none) = run(&options);
+        assert_eq!(none, None, "{case}: all experts are in memory");
+        let memory = Some(least(case, &options) + 20_000);
+        let (found, counts) = run(&Options { memory, ..options });
+        assert_eq!(found, wanted, "{case}");
+        let counts = counts.expect("experts are read as they are chosen");
+        assert!(counts.guessed > 0 && counts.right > 0, "{case}: {counts:?}");
+        assert!(counts.here < counts.asked && counts.used <= counts.ahead, "{case}: {counts:?}");
+    }
+}
+
+#[test]
 fn a_budget_without_a_file_to_read_from_is_refused() {
     let options = Options { memory: Some(1 << 30), ..model::options(Target::Native) };
     let refused = model::try_load("qwen3_moe", &options).err().expect("no file").to_string();

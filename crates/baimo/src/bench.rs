@@ -4,9 +4,10 @@ use crate::args::Bench;
 use crate::fetching;
 use crate::limits;
 use crate::session::{self, CacheSize};
+use crate::show::human;
 use crate::source::{self, Source};
 use anyhow::Result;
-use baimo_engine::{Batch, LOOKBACK, Opening, PAGE_POSITIONS, Runner, Span};
+use baimo_engine::{Batch, ExpertCounts, LOOKBACK, Opening, PAGE_POSITIONS, Runner, Span};
 use baimo_weights::Target;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -68,6 +69,8 @@ pub fn run(arguments: &Bench) -> Result<()> {
     }
     if arguments.json {
         writeln!(out, "{:#}", Value::Array(reports))?;
+    } else if let Some(counts) = runner.decoder().experts_read() {
+        writeln!(out, "{}", told(&counts))?;
     }
     Ok(())
 }
@@ -83,6 +86,16 @@ fn tests(arguments: &Bench) -> Vec<Test> {
         }
     }
     tests
+}
+
+/// What became of experts that are read as they are chosen.
+fn told(counts: &ExpertCounts) -> String {
+    let ExpertCounts { asked, here, guessed, right, ahead, used, brought, bytes } = counts;
+    format!(
+        "experts: {here} of {asked} were in memory when chosen, {brought} read ({}); ahead of the \
+         choice {ahead}, of which {used} were chosen; {right} of {guessed} guesses right",
+        human(*bytes as usize, 1024, "B"),
+    )
 }
 
 impl Test {
@@ -146,6 +159,16 @@ impl Test {
             "instructions": runner.kernels().isa.name(),
             "weights": target.name(),
             "weight_bytes": runner.decoder().weight_bytes(),
+            "experts": runner.decoder().experts_read().map(|counts| json!({
+                "asked": counts.asked,
+                "here": counts.here,
+                "guessed": counts.guessed,
+                "right": counts.right,
+                "ahead": counts.ahead,
+                "used": counts.used,
+                "brought": counts.brought,
+                "bytes": counts.bytes,
+            })),
         })
     }
 }

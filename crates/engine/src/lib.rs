@@ -36,8 +36,8 @@ pub use stats::Stats;
 pub use step::{Limits, Place, Refill, Snapshot, Step, Work};
 
 pub use baimo_model::{
-    Batch, Inputs, Kept, Kernels, KvElement, LOOKBACK, Lengths, Logits, Opening, Options,
-    PAGE_POSITIONS, Prefix, PrefixEnd, Progress, Runner, Span, limits,
+    Batch, ExpertCounts, Inputs, Kept, Kernels, KvElement, LOOKBACK, Lengths, Logits, Opening,
+    Options, PAGE_POSITIONS, Prefix, PrefixEnd, Progress, Runner, Span, limits,
 };
 
 use std::time::Instant;

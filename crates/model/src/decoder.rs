@@ -3,7 +3,8 @@
 use crate::batch::{Batch, Logits};
 use crate::caches::Caches;
 use crate::ffn::Ffn;
-use crate::ffn::expert_cache::ExpertCache;
+use crate::ffn::expert_cache::{Counts, ExpertCache};
+use crate::ffn::experts::{Ahead, Experts, Following};
 use crate::linear::Linear;
 use crate::load::{ExpertsSeen, Kept, Observed};
 use crate::lookup::Lookup;
@@ -36,6 +37,9 @@ pub struct Decoder {
     /// Every matrix, where products are observed; else none.
     pub(crate) observed: Vec<Observed>,
 }
+
+/// Rows of which the next layer's experts are guessed: more choose nearly all of them.
+const ROWS_AHEAD: usize = 8;
 
 /// A layer with its weights.
 pub(crate) struct Layer {
@@ -113,6 +117,12 @@ impl Decoder {
         self.experts.cache.get().and_then(ExpertCache::failure).map_or(Ok(()), Err)
     }
 
+    /// What became of the experts of a model larger than its memory budget; `None` where all are in
+    /// memory.
+    pub fn experts_read(&self) -> Option<Counts> {
+        self.experts.cache.get().map(ExpertCache::counts)
+    }
+
     /// Computes every row of the batch, writes its cache rows, and gives the wanted logits.
     ///
     /// A row's logits depend on its sequence alone: not on the other rows, nor on how the sequence
@@ -136,8 +146,9 @@ impl Decoder {
         if self.blueprint.embedding_scale != 1.0 {
             x.iter_mut().for_each(|x| *x *= self.blueprint.embedding_scale);
         }
-        for layer in &self.layers {
-            layer.forward(&pass, &mut x, caches);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let following = self.following(&pass, index);
+            layer.forward(&pass, &mut x, caches, following);
         }
         let logits = self.logits(kernels, &x, &batch.wanted);
         match batch.embedded.is_empty() {
@@ -147,6 +158,16 @@ impl Decoder {
                 logits.with_embeddings(hidden, embeddings.into_vec())
             }
         }
+    }
+
+    /// The first experts behind a layer, where it helps to guess what they will be asked for: some
+    /// are not in memory, and rows are so few that they choose few. Whoever observes products wants
+    /// those of the model alone.
+    fn following(&self, pass: &Pass, layer: usize) -> Option<Following<'_>> {
+        self.experts.cache.get()?;
+        let is_worth_it = pass.rows() <= ROWS_AHEAD && pass.kernels.observer().is_none();
+        let mut behind = self.layers[layer + 1..].iter().flat_map(|layer| &layer.sublayers);
+        behind.find_map(Sublayer::following).filter(|_| is_worth_it)
     }
 
     /// The rows that are named, as the head has them.
@@ -172,10 +193,19 @@ impl Decoder {
 }
 
 impl Layer {
-    fn forward(&self, pass: &Pass, x: &mut [f32], caches: &mut Caches) {
+    fn forward(
+        &self,
+        pass: &Pass,
+        x: &mut [f32],
+        caches: &mut Caches,
+        following: Option<Following>,
+    ) {
         let mut later = Vec::new();
         for sublayer in &self.sublayers {
-            sublayer.forward(pass, x, caches, &mut later);
+            // Until its own experts are chosen, a layer leaves the disk alone.
+            let ahead = following.filter(|_| sublayer.experts().is_some());
+            let ahead = ahead.map(|following| following.seeing(pass.kernels, x));
+            sublayer.forward(pass, x, caches, &mut later, ahead.as_ref());
         }
         for output in &later {
             add_scaled(pass.kernels, x, output, 1.0);
@@ -185,14 +215,34 @@ impl Layer {
 
 impl Sublayer {
     /// What joins only at the end of the layer is put in `later`.
-    fn forward(&self, pass: &Pass, x: &mut [f32], caches: &mut Caches, later: &mut Vec<Floats>) {
+    fn forward(
+        &self,
+        pass: &Pass,
+        x: &mut [f32],
+        caches: &mut Caches,
+        later: &mut Vec<Floats>,
+        ahead: Option<&Ahead>,
+    ) {
         self.residual.forward(pass.kernels, x, |x| match &self.block {
             Block::Mixer(mixer) => mixer.forward(pass, x, caches),
-            Block::Ffn(ffn) => ffn.forward(pass, x),
+            Block::Ffn(ffn) => ffn.forward(pass, x, ahead),
             Block::Shortcut(shortcut) => {
-                later.push(shortcut.later.forward(pass, x));
-                shortcut.ffn.forward(pass, x)
+                later.push(shortcut.later.forward(pass, x, ahead));
+                shortcut.ffn.forward(pass, x, ahead)
             }
         });
+    }
+
+    /// Its mixture of experts, if it has one.
+    fn experts(&self) -> Option<&Experts> {
+        match &self.block {
+            Block::Mixer(_) => None,
+            Block::Ffn(ffn) => ffn.experts(),
+            Block::Shortcut(shortcut) => shortcut.later.experts().or(shortcut.ffn.experts()),
+        }
+    }
+
+    fn following(&self) -> Option<Following<'_>> {
+        self.experts().map(|experts| Following { norm: self.residual.before.as_ref(), experts })
     }
 }

@@ -23,6 +23,7 @@ pub mod runner;
 pub use batch::{Batch, Logits, Span};
 pub use caches::{Caches, StateBytes};
 pub use decoder::Decoder;
+pub use ffn::expert_cache::Counts as ExpertCounts;
 pub use lengths::Lengths;
 pub use load::{Kept, Progress};
 pub use opening::Opening;

@@ -7,7 +7,18 @@
 //! uses, counted by the router's choices and aged by those of experts that left before, are fewest:
 //! LFU with dynamic aging (Arlitt et al. 2000, "Evaluating content management techniques for web
 //! proxy caches").
+//!
+//! While nobody waits for the thread, it brings what the next layer will likely choose. Such a
+//! guess takes the place of experts that are worth no more than one used once, and of none that is
+//! held or expected itself; it has no use of its own before it is asked for, so a wrong one is the
+//! first to leave, and one on its way is given up for whatever is asked for.
 
+mod ahead;
+mod thread;
+
+pub use ahead::{Counts, Guess};
+
+use ahead::Ahead;
 use baimo_weights::Error;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -69,8 +80,10 @@ struct State {
     bytes: usize,
     /// Work for the thread, in order.
     work: VecDeque<Work>,
-    /// The uses of the last expert that left.
+    /// The uses of the last expert that left for one that was asked for.
     age: u64,
+    ahead: Ahead,
+    counts: Counts,
     failure: Option<Error>,
     closed: bool,
 }
@@ -82,6 +95,8 @@ struct Resident {
     /// Steps that use it now.
     held: usize,
     uses: u64,
+    /// Brought by a guess that no step asked for yet.
+    guessed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -111,7 +126,7 @@ impl ExpertCache {
 
     /// The least budget.
     pub fn budget_min(parts: &[Vec<Parts>]) -> usize {
-        2 * parts.iter().flatten().map(bytes_of).max().unwrap_or(0)
+        2 * parts.iter().flatten().map(|parts| bytes_of(parts)).max().unwrap_or(0)
     }
 
     /// Cuts `experts` of a layer into rounds of which two fit the budget together.
@@ -144,10 +159,13 @@ impl ExpertCache {
         }
         // Those that are here already must not leave for the others.
         for key in experts.iter().map(|expert| (layer, *expert)) {
-            let age = state.age;
-            if let Some(resident) = state.resident.get_mut(&key) {
+            let State { resident, counts, age, .. } = &mut *state;
+            counts.asked += 1;
+            if let Some(resident) = resident.get_mut(&key) {
                 resident.held += 1;
-                resident.uses = resident.uses.max(age) + 1;
+                resident.uses = resident.uses.max(*age) + 1;
+                counts.here += u64::from(resident.here);
+                counts.used += u64::from(std::mem::take(&mut resident.guessed));
             }
         }
         for key in experts.iter().map(|expert| (layer, *expert)) {
@@ -159,8 +177,7 @@ impl ExpertCache {
                 state.evict(&self.shared);
             }
             let uses = state.age + 1;
-            state.resident.insert(key, Resident { here: false, held: 1, uses });
-            state.bytes += bytes;
+            state.insert(&self.shared, key, Resident { held: 1, uses, ..Resident::default() });
             state.work.push_back(Work::Bring(key));
         }
         drop(state);
@@ -192,6 +209,35 @@ impl ExpertCache {
             let resident = state.resident.get_mut(&(layer, *expert)).expect("held, so resident");
             resident.held -= 1;
         }
+    }
+
+    /// Says that a layer will likely choose these experts, best guesses first, in place of what was
+    /// said before. They come while nobody waits, if guesses of their rank have been good and room
+    /// is found; no answer depends on it, and what cannot be read is forgotten.
+    pub fn expect(&self, layer: usize, guesses: &[Guess]) {
+        let mut state = self.shared.lock();
+        let State { ahead, resident, .. } = &mut *state;
+        ahead.expect(layer, guesses, |key| !resident.contains_key(&key));
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Says what a layer chose, before it is asked for: what was expected of it is judged, and a
+    /// wrong guess on its way is given up.
+    pub fn chose(&self, layer: usize, experts: &[usize]) {
+        let mut state = self.shared.lock();
+        let State { ahead, counts, resident, .. } = &mut *state;
+        ahead.judge(layer, experts, counts);
+        let is_wrong = |key: &Key| key.0 == layer && !experts.contains(&key.1);
+        let wrong = ahead.bringing.filter(is_wrong).filter(|key| resident[key].held == 0);
+        if let Some(key) = wrong {
+            state.remove(&self.shared, key);
+        }
+    }
+
+    /// What became of experts since the beginning.
+    pub fn counts(&self) -> Counts {
+        self.shared.lock().counts
     }
 
     /// Why experts could not be brought, if so; asked for once, it is forgotten and experts may be
@@ -226,20 +272,33 @@ impl Drop for ExpertCache {
 }
 
 impl State {
-    /// Sends away the expert of the fewest uses that nobody holds.
+    /// Sends away the expert of the fewest uses that nobody holds; a guess on its way goes first.
     fn evict(&mut self, shared: &Shared) {
-        let free = self.resident.iter().filter(|(_, resident)| resident.here && resident.held == 0);
-        let least = free.min_by_key(|(key, resident)| (resident.uses, **key));
-        let (key, uses) =
-            least.map(|(key, resident)| (*key, resident.uses)).expect("two rounds fit");
-        self.age = self.age.max(uses);
+        let bringing = self.ahead.bringing;
+        let free = self.resident.iter().filter(|(key, resident)| {
+            resident.held == 0 && (resident.here || Some(**key) == bringing)
+        });
+        let least = free.min_by_key(|(key, resident)| (resident.here, resident.uses, **key));
+        let (key, here, uses) = least
+            .map(|(key, resident)| (*key, resident.here, resident.uses))
+            .expect("two rounds fit");
         self.remove(shared, key);
-        self.work.push_back(Work::SendAway(key));
+        if here {
+            self.age = self.age.max(uses);
+            self.work.push_back(Work::SendAway(key));
+        }
+    }
+
+    fn insert(&mut self, shared: &Shared, key: Key, resident: Resident) {
+        self.resident.insert(key, resident);
+        self.bytes += bytes_of(shared.parts_of(key));
     }
 
     fn remove(&mut self, shared: &Shared, key: Key) {
         self.resident.remove(&key);
         self.bytes -= bytes_of(shared.parts_of(key));
+        // The thread sends away what it has of it.
+        self.ahead.bringing = self.ahead.bringing.filter(|bringing| *bringing != key);
     }
 }
 
@@ -252,53 +311,9 @@ impl Shared {
         // A panic elsewhere leaves the state as it was between two statements: still sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The thread's loop.
-    fn serve(&self) {
-        let mut state = self.lock();
-        while !state.closed {
-            let Some(work) = state.work.pop_front() else {
-                state = wait(&self.changed, state);
-                continue;
-            };
-            let next = state.work.iter().find_map(|work| match work {
-                Work::Bring(key) => Some(*key),
-                Work::SendAway(_) => None,
-            });
-            let has_failed = state.failure.is_some();
-            drop(state);
-            let done = match work {
-                Work::Bring(_) if has_failed => Ok(()),
-                Work::Bring(key) => self.bring(key, next),
-                Work::SendAway(key) => {
-                    self.parts_of(key).iter().for_each(|part| self.pages.send_away(part.clone()));
-                    Ok(())
-                }
-            };
-            state = self.lock();
-            match (done, work) {
-                (Err(error), _) => state.failure = Some(error),
-                (Ok(()), Work::Bring(key)) if !has_failed => {
-                    if let Some(resident) = state.resident.get_mut(&key) {
-                        resident.here = true;
-                    }
-                }
-                (Ok(()), Work::Bring(_) | Work::SendAway(_)) => {}
-            }
-            self.changed.notify_all();
-        }
-    }
-
-    /// Brings an expert, the disk already told of the next.
-    fn bring(&self, key: Key, next: Option<Key>) -> Result<(), Error> {
-        for key in [Some(key), next].into_iter().flatten() {
-            self.parts_of(key).iter().for_each(|part| self.pages.begin(part.clone()));
-        }
-        self.parts_of(key).iter().try_for_each(|part| self.pages.bring(part.clone()))
-    }
 }
 
-fn bytes_of(parts: &Parts) -> usize {
+fn bytes_of(parts: &[Range<usize>]) -> usize {
     parts.iter().map(Range::len).sum()
 }
 

@@ -1,9 +1,11 @@
 //! A mixture of experts with its weights: each active expert's weights are read once a batch, those
 //! of the FFN that every token meets in the same regions.
 
+mod ahead;
 mod plan;
 mod within;
 
+pub(crate) use ahead::{Ahead, Following};
 pub(crate) use within::Within;
 
 use crate::ffn::Gating;
@@ -41,13 +43,14 @@ pub struct Shared {
 }
 
 impl Experts {
-    pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32]) -> Floats {
+    /// The output for the normed rows `x`; see [`Ahead`].
+    pub(crate) fn forward(&self, kernels: &Kernels, x: &[f32], ahead: Option<&Ahead>) -> Floats {
         let hidden = self.down[0].rows();
         let (logits, gates) = self.logits(kernels, x);
         let plan = Plan::new(kernels, self, &logits);
         let (outputs, common) = match self.within.cache.get() {
             None => self.meet(kernels, x, &plan),
-            Some(cache) => (self.meet_in_rounds(kernels, x, &plan, cache), None),
+            Some(cache) => (self.meet_in_rounds(kernels, x, &plan, cache, ahead), None),
         };
         let common =
             common.or_else(|| self.shared.as_ref().map(|shared| shared.dense.forward(kernels, x)));

@@ -10,6 +10,7 @@ use baimo_blueprint::{Activation, Clamp, ClampOrder};
 use baimo_kernels::activation::{self, activate, clamp, multiply};
 use baimo_kernels::matmul::{Gate, Matrix};
 use baimo_kernels::{Floats, Kernels, activation::Activation as Curve};
+use experts::Ahead;
 
 /// An FFN with its weights.
 pub enum Ffn {
@@ -22,12 +23,21 @@ pub enum Ffn {
 }
 
 impl Ffn {
-    /// The block's output for the normed rows `x`.
-    pub(crate) fn forward(&self, pass: &Pass, x: &[f32]) -> Floats {
+    /// The block's output for the normed rows `x`; where experts come as they are asked for, those
+    /// `ahead` may come meanwhile.
+    pub(crate) fn forward(&self, pass: &Pass, x: &[f32], ahead: Option<&Ahead>) -> Floats {
         match self {
             Ffn::Dense(dense) => dense.forward(pass.kernels, x),
             Ffn::Plain(plain) => plain.forward(pass.kernels, x),
-            Ffn::Experts(experts) => experts.forward(pass.kernels, x),
+            Ffn::Experts(experts) => experts.forward(pass.kernels, x, ahead),
+        }
+    }
+
+    /// The mixture of experts that it is, if so.
+    pub(crate) fn experts(&self) -> Option<&experts::Experts> {
+        match self {
+            Ffn::Experts(experts) => Some(experts),
+            Ffn::Dense(_) | Ffn::Plain(_) => None,
         }
     }
 }

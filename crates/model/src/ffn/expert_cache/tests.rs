@@ -1,3 +1,5 @@
+mod guesses;
+
 use super::*;
 use baimo_weights::Error;
 use std::collections::HashSet;
@@ -8,6 +10,7 @@ const EXPERTS: usize = 6;
 #[derive(Default)]
 struct Told {
     here: HashSet<usize>,
+    most: usize,
     brought: usize,
 }
 
@@ -22,13 +25,14 @@ impl Pages for Fake {
     fn begin(&self, _: Range<usize>) {}
 
     fn bring(&self, range: Range<usize>) -> Result<(), Error> {
+        let mut told = self.told.lock().unwrap();
+        told.brought += range.len();
+        told.here.extend(range.clone());
+        told.most = told.most.max(told.here.len());
         if self.broken.is_some_and(|byte| range.contains(&byte)) {
             let source = std::io::Error::other("a bad sector");
             return Err(Error::Io { file: "disk".into(), action: "read", source });
         }
-        let mut told = self.told.lock().unwrap();
-        told.brought += range.len();
-        told.here.extend(range);
         Ok(())
     }
 
@@ -83,6 +87,7 @@ fn whatever_is_asked_for_comes_and_stays_while_held_within_the_budget() {
                 cache.let_go(layer, of(round));
             }
         }
+        assert!(fake.told.lock().unwrap().most <= budget);
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ffn::router::choose;
+use crate::norm::{Norm, NormKind};
 use baimo_blueprint as blueprint;
 use baimo_blueprint::{Activation, GroupLimit, GroupScore, Scores};
 use baimo_kernels::Format;
@@ -124,7 +125,7 @@ fn grouped_experts_give_what_they_give_one_by_one() {
 
 fn check_one_by_one(experts: &Experts) {
     let (x, kernels) = (random(7, 19 * HIDDEN), Kernels::new(2));
-    let found = experts.forward(&kernels, &x);
+    let found = experts.forward(&kernels, &x, None);
     let mut met = vec![false; COUNT];
     for (x, found) in x.chunks_exact(HIDDEN).zip(found.chunks_exact(HIDDEN)) {
         let expected = one_by_one(experts, x);
@@ -145,9 +146,33 @@ fn a_token_alone_gives_the_same_bits_as_in_company() {
     for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4_0] {
         let experts = experts(format);
         let x = random(8, 21 * HIDDEN);
-        let together = experts.forward(&kernels, &x);
+        let together = experts.forward(&kernels, &x, None);
         for (x, together) in x.chunks_exact(HIDDEN).zip(together.chunks_exact(HIDDEN)) {
-            assert_eq!(*experts.forward(&kernels, x), *together, "{}", format.name());
+            assert_eq!(*experts.forward(&kernels, x, None), *together, "{}", format.name());
         }
+    }
+}
+
+#[test]
+fn what_is_guessed_of_a_stream_that_does_not_change_is_what_is_chosen() {
+    let kernels = Kernels::new(2);
+    let experts = experts(Format::F32);
+    let norm = Norm { width: HIDDEN, kind: NormKind::Rms, weight: None, eps: 0.0 };
+    let stream = random(9, 3 * HIDDEN);
+    for norm in [None, Some(&norm)] {
+        let ahead = Following { norm, experts: &experts }.seeing(&kernels, &stream);
+        let guesses = ahead.guesses(&kernels);
+        let x = norm.map_or(stream.clone(), |norm| norm.apply(&kernels, &stream).to_vec());
+        let logits = experts.logits.apply(&kernels, &x);
+        let chosen: Vec<_> = logits
+            .chunks_exact(COUNT)
+            .map(|logits| choose(&experts.router, logits, experts.bias.as_deref(), 3))
+            .collect();
+        for (expert, rank) in guesses.iter().map(|guess| (guess.expert, guess.rank)) {
+            assert!(chosen.iter().any(|row| row[rank].0 == expert));
+        }
+        let met = |expert: usize| chosen.iter().flatten().any(|(chosen, _)| *chosen == expert);
+        assert_eq!(guesses.len(), (0..COUNT).filter(|expert| met(*expert)).count());
+        assert!(guesses.is_sorted_by_key(|guess| guess.rank));
     }
 }

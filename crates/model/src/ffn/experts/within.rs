@@ -1,7 +1,7 @@
 //! Meeting experts of which only some are in memory.
 
-use super::Experts;
 use super::plan::Plan;
+use super::{Ahead, Experts};
 use crate::ffn::expert_cache::ExpertCache;
 use baimo_kernels::{Floats, Kernels};
 use std::sync::{Arc, OnceLock};
@@ -16,16 +16,19 @@ pub(crate) struct Within {
 
 impl Experts {
     /// Every expert's output for its tokens, a round of experts after the other; while one is met,
-    /// the next is brought. Zeros where experts cannot be brought: the cache tells why.
+    /// the next is brought; and when all were asked for, the thread that brings them is told what
+    /// the next layer may want. Zeros where experts cannot be brought: the cache tells why.
     pub(super) fn meet_in_rounds(
         &self,
         kernels: &Kernels,
         x: &[f32],
         plan: &Plan,
         cache: &ExpertCache,
+        ahead: Option<&Ahead>,
     ) -> Floats {
         let layer = self.within.layer;
         let experts: Vec<usize> = plan.experts().collect();
+        cache.chose(layer, &experts);
         let rounds = cache.rounds(layer, &experts);
         let ask = |round: usize| {
             let asked = rounds.get(round).map(|run| &experts[run.clone()])?;
@@ -36,6 +39,9 @@ impl Experts {
         for (round, run) in rounds.iter().enumerate() {
             let Some(these) = next else { break };
             next = ask(round + 1);
+            if let Some(ahead) = ahead.filter(|_| round + 1 == rounds.len()) {
+                cache.expect(ahead.layer(), &ahead.guesses(kernels));
+            }
             if cache.wait(layer, these) {
                 let (met, _) = self.meet(kernels, x, &plan.part(run.clone()));
                 outputs[done..][..met.len()].copy_from_slice(&met);
