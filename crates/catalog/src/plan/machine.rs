@@ -67,8 +67,9 @@ pub struct Attention {
     pub pair_number: f64,
     /// For each cached number that many rows of a latent layer meet.
     pub latent: Sourced,
-    /// For each cached number that the 16 rows of one token meet where they chose its position.
-    pub chosen_number: f64,
+    /// For each cached number that the 16 rows of one token meet where they chose its position: in
+    /// an answer every position is gathered from where the cache has it.
+    pub chosen_number: Pace,
     /// For each position of which a row asks the score.
     pub asked: f64,
     /// For each number of a key of which a row's head asks the score, by how what is cached is

@@ -278,7 +278,11 @@ impl Pass<'_> {
         let values = if layout.latent { 0 } else { layout.v_dim };
         let stored = (layout.k_dim + values) as f64;
         let more = (group.next_multiple_of(GROUP_ROWS) - GROUP_ROWS) as f64;
-        costs.chosen_number * stored + more * (costs.pair + costs.pair_number * width)
+        let gathered = match self.shape.rows {
+            1 => between(costs.chosen_number.one, costs.chosen_number.one_memory, self.beyond),
+            _ => costs.chosen_number.many,
+        };
+        gathered * stored + more * (costs.pair + costs.pair_number * width)
     }
 }
 
@@ -340,7 +344,7 @@ mod tests {
                 pair: 1.0,
                 pair_number: 1.0,
                 latent: few,
-                chosen_number: 1.0,
+                chosen_number: pace,
                 asked: 1.0,
                 asked_number: BTreeMap::new(),
                 pooled: 1.0,

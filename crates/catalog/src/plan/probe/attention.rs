@@ -1,11 +1,11 @@
 //! Softmax attention of few rows and of many, of grouped and of latent layers.
 
-use super::super::machine::{Attention, Cost, Sourced};
+use super::super::machine::{Attention, Cost, Pace, Sourced};
 use super::{MEMORY, numbers, seconds};
 use baimo_kernels::Kernels;
 use baimo_kernels::attention::{
-    Attention as How, AttentionSpan, BlockChooser, Choice, Chooser, IndexLayout, IndexStore,
-    KvElement, KvLayout, KvStore, PAGE, PooledLayout, PooledStore, attention, choose,
+    Attention as How, AttentionSpan, BlockChooser, Choice, Chooser, GROUP_ROWS, IndexLayout,
+    IndexStore, KvElement, KvLayout, KvStore, PAGE, PooledLayout, PooledStore, attention, choose,
     choose_blocks,
 };
 
@@ -43,7 +43,11 @@ pub(super) fn measure(kernels: &Kernels, elements: &[KvElement]) -> Attention {
         memory: latent(&latents, &[16, 64]),
     };
     let index = asked(kernels, KvElement::F16);
-    let chosen_number = chosen(kernels, &latents[..NEAR], &index.choice);
+    let chosen_number = Pace {
+        one: chosen(kernels, &latents[..NEAR], &index.of_one),
+        one_memory: chosen(kernels, &latents, &index.of_one),
+        many: chosen(kernels, &latents[..NEAR], &index.of_many),
+    };
     let number = |&element: &KvElement| (element.name().to_owned(), asked(kernels, element).number);
     let [pooled, pooled_number] = pooled(kernels);
     drop(latents);
@@ -155,7 +159,8 @@ struct Asked {
     position: f64,
     /// Seconds for each number of a key and each head.
     number: f64,
-    choice: Choice,
+    of_one: Choice,
+    of_many: Choice,
 }
 
 /// Rows that choose.
@@ -169,23 +174,26 @@ fn asked(kernels: &Kernels, element: KvElement) -> Asked {
     let pages: Vec<u32> = (0..(POSITIONS / PAGE) as u32).collect();
     let mut keys = IndexStore::new(IndexLayout { dim: DIM, element }, pages.len());
     keys.write(kernels, &pages, 0, &numbers(POSITIONS * DIM));
-    let span = AttentionSpan::causal(0, CHOOSING, POSITIONS - CHOOSING, &pages);
-    let ask = |heads: usize| {
-        let (q, weights) = (numbers(CHOOSING * heads * DIM), numbers(CHOOSING * heads));
+    let ask = |rows: usize, heads: usize| {
+        let span = AttentionSpan::causal(0, rows, POSITIONS - rows, &pages);
+        let (q, weights) = (numbers(rows * heads * DIM), numbers(rows * heads));
         let how = Chooser { heads, active: ACTIVE, q: &q, weights: &weights };
         let mut choice = choose(kernels, &how, &keys, &[span]);
         let seconds = seconds(|| choice = choose(kernels, &how, &keys, &[span]));
-        (seconds / (CHOOSING * POSITIONS) as f64, choice)
+        (seconds / (rows * POSITIONS) as f64, choice)
     };
-    let ((few, _), (many, choice)) = (ask(4), ask(32));
+    let ((few, _), (many, of_many)) = (ask(CHOOSING, 4), ask(CHOOSING, 32));
+    let (_, of_one) = ask(1, 32);
     let number = ((many - few) / (28 * DIM) as f64).max(0.0);
-    Asked { position: (few - (4 * DIM) as f64 * number).max(0.0), number, choice }
+    Asked { position: (few - (4 * DIM) as f64 * number).max(0.0), number, of_one, of_many }
 }
 
 /// For each number of a position that was chosen.
 fn chosen(kernels: &Kernels, latents: &[KvStore], choice: &Choice) -> f64 {
-    let spent = spent(kernels, latents, 16, CHOOSING, Some(choice));
-    spent / (CHOOSING * ACTIVE * LATENT.k_dim) as f64
+    // Of one row as many heads as give each thread a part.
+    let parts = kernels.pool.threads().div_ceil(choice.rows());
+    let spent = spent(kernels, latents, parts * GROUP_ROWS, choice.rows(), Some(choice));
+    spent / (parts * choice.rows() * ACTIVE * LATENT.k_dim) as f64
 }
 
 /// For each pooled key that a head meets, and for each number of such a key.
