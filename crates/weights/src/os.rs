@@ -108,6 +108,12 @@ impl MappedFile {
         let _refused = self.map.advise(memmap2::Advice::HugePage);
     }
 
+    /// Asks the system not to map by large pages, so that parts of them can come and go.
+    pub fn use_small_pages(&self) {
+        #[cfg(target_os = "linux")]
+        let _refused = self.map.advise(memmap2::Advice::NoHugePage);
+    }
+
     /// Asks the system to read `range`, without waiting for it.
     pub fn begin(&self, range: Range<usize>) {
         #[cfg(unix)]

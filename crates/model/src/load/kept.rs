@@ -169,9 +169,10 @@ impl<'a> Load<'a> {
     }
 
     fn of_file(&self, file: &PackedFile) -> Result<Decoder, Error> {
-        if !self.has_budget {
-            // Before the first is read, and more around it.
-            file.use_large_pages();
+        // Before the first is read, and more around it.
+        match self.has_budget {
+            true => file.use_small_pages(),
+            false => file.use_large_pages(),
         }
         self.run(Supply::Kept(file.reader()), &mut |_| ())
     }

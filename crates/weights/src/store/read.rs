@@ -66,6 +66,11 @@ impl PackedFile {
         self.map.use_large_pages();
     }
 
+    /// To be called where parts of it will come and go.
+    pub fn use_small_pages(&self) {
+        self.map.use_small_pages();
+    }
+
     /// Its bytes, to bring and to send away.
     pub fn pages(&self) -> Pages {
         Pages(self.map.clone())
