@@ -48,7 +48,14 @@ pub(super) fn measure(kernels: &Kernels, elements: &[KvElement]) -> Attention {
         one_memory: chosen(kernels, &latents, &index.of_one),
         many: chosen(kernels, &latents[..NEAR], &index.of_many),
     };
-    let number = |&element: &KvElement| (element.name().to_owned(), asked(kernels, element).number);
+    let number = |&element: &KvElement| {
+        let number = match element {
+            KvElement::F32 => asked(kernels, element).number,
+            // Index keys have 8 bits beside both.
+            KvElement::F16 | KvElement::Q8 => index.number,
+        };
+        (element.name().to_owned(), number)
+    };
     let [pooled, pooled_number] = pooled(kernels);
     drop(latents);
     let of = |&element: &KvElement| (element.name().to_owned(), few(kernels, element));
