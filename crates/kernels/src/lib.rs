@@ -21,7 +21,7 @@ pub mod threads;
 pub use format::Format;
 pub use heads::HeadLayout;
 pub use isa::Isa;
-pub use memory::{SharedBytes, StableBytes};
+pub use memory::{LARGE_PAGE, SharedBytes, StableBytes};
 pub use scratch::{BUFFERS_KEPT, Floats, Lent};
 pub use slots::{SlotSpan, SlotStore};
 pub use threads::Pool;

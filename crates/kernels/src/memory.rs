@@ -36,12 +36,14 @@ pub(crate) fn ask_ahead(at: *const u8, count: usize) {
 
 /// Asks for what a stream of reads will begin with: all that [`ask_ahead`] would have asked for by
 /// then. Where one stream follows another elsewhere, the second would wait for it.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn ask_for_begin(start: *const u8) {
+pub(crate) fn ask_for_begin(stream: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
     for at in (0..FAR_BYTES).step_by(LINE) {
         // SAFETY: a prefetch has no effect that a program could see, at any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(at).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(stream.as_ptr().wrapping_add(at).cast()) };
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = stream;
 }
 
 /// A fixed number of elements, the first at the start of a cache line unless they were a vector's.
@@ -149,8 +151,8 @@ impl<T: Zero> AlignedBuffer<T> {
     }
 }
 
-/// Bytes of a large page.
-const LARGE_PAGE: usize = 2 << 20;
+/// Bytes of a large page, of memory or of a file.
+pub const LARGE_PAGE: usize = 2 << 20;
 
 /// So many bytes at the start of a buffer to stream stay in small pages, which are taken one by
 /// one: a buffer of which little is used then takes little, any other a quarter too much at most.

@@ -10,13 +10,9 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use baimo_kernels::StableBytes;
+use baimo_kernels::{LARGE_PAGE, StableBytes};
 
 use crate::error::{Error, Report};
-
-/// Bytes of a large page, aligned to its size in the file. Linux from 6.18 on maps all of it when a
-/// part is touched, where a file's bytes were written or read together.
-pub(crate) const LARGE_PAGE: usize = 2 << 20;
 
 /// A whole file, read-only, in the address space.
 ///
@@ -177,8 +173,10 @@ impl MappedFile {
     pub fn release(&self, range: Range<usize>) {
         #[cfg(unix)]
         if !range.is_empty() {
-            // Without the margin, the first page of every piece that is read leaves some of the
-            // piece before it resident again, which adds up over a checkpoint.
+            // Linux from 6.18 on maps all of a large page when a part is touched, where its bytes
+            // were written or read together. Without the margin, the first page of every piece
+            // that is read leaves some of the piece before it resident again, which adds up over a
+            // checkpoint.
             let start = range.start / LARGE_PAGE * LARGE_PAGE;
             let end = range.end.next_multiple_of(LARGE_PAGE).min(self.map.len());
             let advice = memmap2::UncheckedAdvice::DontNeed;

@@ -187,7 +187,7 @@ fn score(
     scores.clear();
     scores.resize(rows.len() * stride, 0.0);
     let scores = Shared::new(scores);
-    let pieces = kernels.pool.threads().div_ceil(rows.len().max(1));
+    let pieces = kernels.pool.threads().div_ceil(rows.len());
     kernels.pool.run(rows.len() * pieces, &|task| {
         let (index, piece) = (task / pieces, task % pieces);
         let (position, numbers) = rows[index];

@@ -132,13 +132,9 @@ impl KvNumber for u16 {
         lanes.load_half(from)
     }
 
-    /// The nearest numbers, with the largest finite one in place of those beyond it: one infinite
-    /// key or value would make every later answer NaN. A NaN stays one.
     #[inline(always)]
     fn alone<L: Lanes<WIDE>>(lanes: L, numbers: L::Vector) -> Option<[u16; WIDE]> {
-        let largest = half::f16::MAX.to_f32();
-        let numbers = lanes.max(lanes.splat(-largest), numbers);
-        Some(lanes.to_half(lanes.min(lanes.splat(largest), numbers)))
+        Some(finite_halves(lanes, numbers))
     }
 
     #[inline(always)]
@@ -146,8 +142,17 @@ impl KvNumber for u16 {
         let mut numbers = [0; PANEL];
         let parts = numbers.as_chunks_mut::<WIDE>().0.iter_mut().zip(halves(lanes, block));
         for (numbers, part) in parts {
-            *numbers = u16::alone(lanes, part).unwrap_or_default();
+            *numbers = finite_halves(lanes, part);
         }
         (numbers, 0)
     }
+}
+
+/// The nearest numbers, with the largest finite one in place of those beyond it: one infinite key
+/// or value would make every later answer NaN. A NaN stays one.
+#[inline(always)]
+fn finite_halves<L: Lanes<WIDE>>(lanes: L, numbers: L::Vector) -> [u16; WIDE] {
+    let largest = half::f16::MAX.to_f32();
+    let numbers = lanes.max(lanes.splat(-largest), numbers);
+    lanes.to_half(lanes.min(lanes.splat(largest), numbers))
 }

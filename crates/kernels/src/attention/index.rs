@@ -7,6 +7,7 @@ mod int8;
 mod tests;
 
 use super::choice::Chooser;
+use super::task::tile_rows;
 use super::{KvElement, KvLayout, KvStore};
 use crate::Kernels;
 use crate::lanes::on_wide;
@@ -127,6 +128,18 @@ impl IndexStore {
             Keys::Int8(keys) => Asked::Int8(Queries::of(kernels, how, self.layout.dim, asks), keys),
         }
     }
+}
+
+/// Heads `[heads, width]` in tiles of four, two and one, each `[width][heads of the tile]`.
+fn in_tiles<T: Copy>(heads: &[T], width: usize) -> Vec<T> {
+    let mut packed = Vec::with_capacity(heads.len());
+    let mut rest = heads;
+    while !rest.is_empty() {
+        let (tile, after) = rest.split_at(tile_rows(rest.len() / width) * width);
+        (0..width).for_each(|at| packed.extend(tile[at..].iter().step_by(width)));
+        rest = after;
+    }
+    packed
 }
 
 /// What rows ask of which keys.

@@ -34,11 +34,11 @@ pub use observer::{Observer, Seen};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
 use std::cell::RefCell;
+use std::iter;
 use std::ops::Range;
 
 use crate::activation::Activation;
 use crate::lanes::{Lanes, Operation, WIDE, on_wide};
-#[cfg(target_arch = "x86_64")]
 use crate::memory::ask_for_begin;
 use crate::{Format, Isa, Kernels};
 use layout::{FLOAT_ROWS, QUANTIZED_ROWS, tile_rows};
@@ -141,14 +141,8 @@ impl<'a> Job<'a> {
 
     /// Asks for what computing from `tile` on will read first.
     fn ask_for(&self, tile: usize) {
-        #[cfg(target_arch = "x86_64")]
-        for weights in
-            [Some(self.weights), self.gate.map(|gate| gate.weights)].into_iter().flatten()
-        {
-            ask_for_begin(weights.tile(tile).as_ptr());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = tile;
+        let gate = self.gate.map(|gate| gate.weights);
+        iter::once(self.weights).chain(gate).for_each(|of| ask_for_begin(of.tile(tile)));
     }
 
     /// Computes the outputs of `tiles` for all input rows.

@@ -11,7 +11,7 @@ use crate::runner::Options;
 use baimo_blueprint::Blueprint;
 use baimo_kernels::Kernels;
 use baimo_weights::store::{Keeping, Key, Origin, PackedFile};
-use baimo_weights::{Checkpoint, Claims, Error, Report, Store, Target};
+use baimo_weights::{Checkpoint, Claims, Error, Report, Store};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -63,8 +63,7 @@ impl Decoder {
         progress: Progress,
     ) -> Result<Decoder, Error> {
         blueprint.check();
-        let has_budget = options.memory.is_some();
-        let load = Load { blueprint, checkpoint, target: options.weights, kernels, has_budget };
+        let load = Load { blueprint, checkpoint, options, kernels };
         let Some(store) = &options.store else {
             return match options.memory {
                 None => load.to_memory(progress),
@@ -135,10 +134,8 @@ fn hold_to_budget(decoder: &Decoder, file: &PackedFile, options: &Options) -> Re
 struct Load<'a> {
     blueprint: &'a Blueprint,
     checkpoint: &'a Checkpoint,
-    target: Target,
+    options: &'a Options,
     kernels: &'a Kernels,
-    /// Whether experts may have to leave memory, one by one.
-    has_budget: bool,
 }
 
 impl<'a> Load<'a> {
@@ -158,7 +155,7 @@ impl<'a> Load<'a> {
         let path = self.checkpoint.path();
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let model = path.to_string_lossy().into_owned();
-        let origin = Origin { model, weights: self.target.name().to_owned() };
+        let origin = Origin { model, weights: self.options.weights.name().to_owned() };
         let mut writer = store.begin(key, &origin, bytes).map_err(Failure::Store)?;
         // This decoder has no rows; the one that runs comes from the file.
         match self.run(self.made(Place::File(&mut writer)), progress) {
@@ -170,15 +167,16 @@ impl<'a> Load<'a> {
 
     fn of_file(&self, file: &PackedFile) -> Result<Decoder, Error> {
         // Before the first is read, and more around it.
-        match self.has_budget {
-            true => file.use_small_pages(),
-            false => file.use_large_pages(),
+        match self.options.memory {
+            // Experts may have to leave memory, one by one.
+            Some(_) => file.use_small_pages(),
+            None => file.use_large_pages(),
         }
         self.run(Supply::Kept(file.reader()), &mut |_| ())
     }
 
     fn made<'s>(&'s self, place: Place<'s>) -> Supply<'s> {
-        Supply::Made { claims: Claims::new(self.checkpoint), target: self.target, place }
+        Supply::Made { claims: Claims::new(self.checkpoint), target: self.options.weights, place }
     }
 
     fn run(&self, supply: Supply, progress: Progress) -> Result<Decoder, Error> {

@@ -3,7 +3,7 @@
 use crate::Caches;
 use crate::decoder::Pass;
 use crate::linear::{Linear, apply_all};
-use crate::mixer::spans;
+use crate::mixer::{spans, write_rows};
 use crate::norm::Norm;
 use baimo_blueprint as blueprint;
 use baimo_kernels::HeadLayout;
@@ -43,10 +43,9 @@ impl Indexer {
             }
         }
         let store = caches.index(self.state);
-        for span in &pass.batch.spans {
-            let rows = span.first_row * shape.dim..(span.first_row + span.rows) * shape.dim;
-            store.write(pass.kernels, &span.pages, span.position, &k[rows]);
-        }
+        write_rows(pass, &k, shape.dim, |pages, position, keys| {
+            store.write(pass.kernels, pages, position, keys);
+        });
         let how = Chooser { heads: shape.heads, active: shape.active, q: &q, weights: &weights };
         choose(pass.kernels, &how, store, &spans(pass))
     }

@@ -88,7 +88,9 @@ impl Latent {
         }
         let choice = pass.choice.borrow();
         let store = caches.store(self.state);
-        write_rows(pass, store, &kv, width);
+        write_rows(pass, &kv, width, |pages, position, keys| {
+            store.write(pass.kernels, pages, position, keys, &[]);
+        });
         let q = self.absorb(pass, &q);
         let how = Attention {
             window: shape.window,

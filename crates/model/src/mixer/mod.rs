@@ -10,7 +10,7 @@ pub mod softmax;
 use crate::Caches;
 use crate::decoder::Pass;
 use baimo_kernels::Floats;
-use baimo_kernels::attention::{AttentionSpan, KvStore, Segments};
+use baimo_kernels::attention::{AttentionSpan, Segments};
 
 /// A mixer with its weights.
 pub enum Mixer {
@@ -36,11 +36,17 @@ impl Mixer {
     }
 }
 
-/// Writes each row's one key of `width` numbers to its position.
-fn write_rows(pass: &Pass, store: &mut KvStore, keys: &[f32], width: usize) {
+/// Gives `write` the pages, the first position and the keys of each span: `keys` has one of `width`
+/// numbers for each row.
+fn write_rows(
+    pass: &Pass,
+    keys: &[f32],
+    width: usize,
+    mut write: impl FnMut(&[u32], usize, &[f32]),
+) {
     for span in &pass.batch.spans {
         let rows = span.first_row * width..(span.first_row + span.rows) * width;
-        store.write(pass.kernels, &span.pages, span.position, &keys[rows], &[]);
+        write(&span.pages, span.position, &keys[rows]);
     }
 }
 

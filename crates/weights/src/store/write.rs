@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
+use baimo_kernels::LARGE_PAGE;
 use baimo_kernels::format::Format;
 use baimo_kernels::matmul::BlockScales;
 
 use super::read::{self, PackedFile};
 use super::{ALIGNMENT, Entry, HEAD_BYTES, Head, Key, MAGIC, Origin, Scales, VERSION};
 use crate::error::Error;
-use crate::os::{self, LARGE_PAGE, MappedFile};
+use crate::os::{self, MappedFile};
 
 /// A file of packed weights that are still coming, one tensor after the other.
 pub struct PackedWriter {

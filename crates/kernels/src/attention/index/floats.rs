@@ -1,5 +1,6 @@
 //! Scores of keys that are kept as computed.
 
+use super::in_tiles;
 use crate::attention::KvStore;
 use crate::attention::choice::Chooser;
 use crate::attention::element::Cached;
@@ -35,18 +36,6 @@ impl Operation<WIDE> for Row<'_> {
             lanes.call(AddPage { q: &packed, dim, weights, keys, scores });
         }
     }
-}
-
-/// Heads `[heads, dim]` in tiles of four, two and one, each `[dim][heads of the tile]`.
-fn in_tiles(q: &[f32], dim: usize) -> Vec<f32> {
-    let mut packed = Vec::with_capacity(q.len());
-    let mut rest = q;
-    while !rest.is_empty() {
-        let (tile, after) = rest.split_at(tile_rows(rest.len() / dim) * dim);
-        (0..dim).for_each(|d| packed.extend(tile[d..].iter().step_by(dim)));
-        rest = after;
-    }
-    packed
 }
 
 /// Adds every head's share to the scores of a page.

@@ -1,6 +1,7 @@
 //! Keys in 8 bits, and scores of them.
 
 use super::codes::{rotate, round};
+use super::in_tiles;
 use crate::Kernels;
 use crate::attention::choice::Chooser;
 use crate::attention::store::PAGE;
@@ -198,7 +199,8 @@ impl Operation<WIDE> for Row<'_> {
         let Row { queries, keys, row, pages, scores } = self;
         let (heads, fours) = (queries.heads, keys.dim.div_ceil(FOUR));
         let codes = &queries.codes[row * heads * fours * FOUR..][..heads * fours * FOUR];
-        let packed = in_tiles(lanes, codes, fours);
+        let packed = in_tiles(codes.as_chunks::<FOUR>().0, fours);
+        let packed: Vec<L::Four> = packed.into_iter().map(|four| lanes.four(four)).collect();
         let sum = |codes: &[i8]| codes.iter().map(|&code| i32::from(code)).sum::<i32>();
         let head = |codes: &[i8]| -i32::from(OFFSET) * sum(codes);
         let offsets: Vec<i32> = codes.chunks_exact(fours * FOUR).map(head).collect();
@@ -224,29 +226,13 @@ impl Operation<WIDE> for Row<'_> {
     }
 }
 
-/// Heads `[heads, dim]` in tiles of four, two and one, each `[dim / 4][heads of the tile]`.
-#[inline(always)]
-fn in_tiles<L: Lanes<WIDE>>(lanes: L, codes: &[i8], fours: usize) -> Vec<L::Four> {
-    let codes = codes.as_chunks::<FOUR>().0;
-    let mut packed = Vec::with_capacity(codes.len());
-    let mut rest = codes;
-    while !rest.is_empty() {
-        let (tile, after) = rest.split_at(tile_rows(rest.len() / fours) * fours);
-        for at in 0..fours {
-            packed.extend(tile[at..].iter().step_by(fours).map(|&four| lanes.four(four)));
-        }
-        rest = after;
-    }
-    packed
-}
-
 /// What is left of a row's heads to be added to the scores of a page.
 struct Tiles<'a, F> {
     /// Fours of codes in a key.
     fours: usize,
     /// `[PAGE / 16][fours]`
     vectors: &'a [[[u8; FOUR]; WIDE]],
-    /// As [`in_tiles`] gives it.
+    /// As [`in_tiles`] gives them.
     q: &'a [F],
     /// For each head what its sums begin with, as codes of keys are stored with an offset.
     offsets: &'a [i32],
