@@ -77,7 +77,7 @@ pub(super) const fn sums_in_16_bits(format: Format) -> usize {
 const MXFP4_OFFSET: i8 = 12;
 
 /// MXFP4's values from 0 to 24.
-const MXFP4_UNSIGNED: [i8; 16] = {
+pub(in crate::matmul) const MXFP4_UNSIGNED: [i8; 16] = {
     let mut values = MXFP4_VALUES;
     let mut index = 0;
     while index < 16 {
@@ -95,21 +95,12 @@ const MXFP4_UNSIGNED: [i8; 16] = {
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(in crate::matmul) unsafe fn unpack<const F: usize>(begin: *const u8, index: usize) -> Block {
-    let format = const { Format::ALL[F] };
-    let shape = const { group(Format::ALL[F]) };
     const {
         let shape = group(Format::ALL[F]);
         assert!(shape.head_bytes.is_multiple_of(32) && shape.block_bytes().is_multiple_of(32));
     }
-    let stride = shape.bytes() / shape.blocks;
-    ask_ahead(begin.wrapping_add(index * stride), stride);
-    // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
-    unsafe {
-        let mut block = unpack_scales(format, begin, index);
-        block.codes =
-            unpack_codes(format, begin.add(shape.head_bytes + index * shape.block_bytes()));
-        block
-    }
+    // SAFETY: the caller's promise.
+    unsafe { unpack_below::<F>(None, begin, index) }
 }
 
 /// What the head of a group says of all its blocks, for a format that packs small scales in 6 bits.
@@ -207,13 +198,33 @@ pub(in crate::matmul) unsafe fn unpack_below<const F: usize>(
     let shape = const { group(Format::ALL[F]) };
     // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
     unsafe {
-        let Some(head) = head else { return unpack::<F>(begin, index) };
-        let stride = shape.bytes() / shape.blocks;
-        ask_ahead(begin.wrapping_add(index * stride), stride);
-        let mut block = head.block(index);
+        let mut block = scales_below::<F>(head, begin, index);
         block.codes =
             unpack_codes(format, begin.add(shape.head_bytes + index * shape.block_bytes()));
         block
+    }
+}
+
+/// Everything of [`unpack_below`] but the codes.
+///
+/// # Safety
+/// As there.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(in crate::matmul) unsafe fn scales_below<const F: usize>(
+    head: Option<&Head>,
+    begin: *const u8,
+    index: usize,
+) -> Block {
+    let shape = const { group(Format::ALL[F]) };
+    let stride = shape.bytes() / shape.blocks;
+    ask_ahead(begin.wrapping_add(index * stride), stride);
+    // SAFETY: the caller's promise.
+    unsafe {
+        match head {
+            Some(head) => head.block(index),
+            None => unpack_scales(const { Format::ALL[F] }, begin, index),
+        }
     }
 }
 

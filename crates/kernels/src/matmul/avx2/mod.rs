@@ -10,10 +10,13 @@ mod scales;
 mod unpack;
 
 pub(super) use activations::{to_int8, to_int8_groups, to_int16};
-pub(super) use block::{Block, Head, halves, has_minimum, offset, signed, unpack, unpack_below};
+pub(super) use block::{
+    Block, Head, MXFP4_UNSIGNED, halves, has_minimum, offset, scales_below, signed, unpack,
+};
 pub(super) use float::{float_tiles, load_pair};
 pub(super) use int16::unpack_words;
 pub(super) use q4_k::{HALF, block_codes, first, second};
+pub(super) use scales::half;
 
 use std::arch::x86_64::*;
 

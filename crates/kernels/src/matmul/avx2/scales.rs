@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 /// 16 readable bytes at `head + 16 * number`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn half(head: *const u8, number: usize) -> __m256 {
+pub(in crate::matmul) unsafe fn half(head: *const u8, number: usize) -> __m256 {
     // SAFETY: the caller's promise.
     _mm256_cvtph_ps(unsafe { _mm_loadu_si128(head.add(16 * number).cast()) })
 }

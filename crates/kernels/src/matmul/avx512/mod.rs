@@ -1,13 +1,14 @@
 //! Products on x86-64 with AVX-512 (F, BW, DQ, VL) and its integer dot products (VNNI).
 //!
 //! A vector is two tiles of quantized weights side by side, or one of floats; for one row alone,
-//! one tile.
+//! one tile, two times.
 
 mod float;
 mod int16;
 mod int8;
 mod q4_k;
 mod stream;
+mod unpack;
 
 pub(super) use float::float_tiles;
 

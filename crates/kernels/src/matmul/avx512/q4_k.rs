@@ -7,12 +7,13 @@
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::{all_beside, beside, floats, floats_beside};
+use super::{all_beside, beside, floats, floats_beside, stream, unpack};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, GROUP, Int8Group};
 use crate::matmul::avx2::{self, HALF, Head, block_codes, first, second};
 use crate::matmul::layout::{Group, QUANTIZED_ROWS, group};
 use crate::matmul::tiles::{Arithmetic, all_at, steps};
+use crate::memory::ask_ahead;
 
 const SHAPE: Group = group(Format::Q4K);
 
@@ -112,29 +113,11 @@ unsafe impl Arithmetic for Q4K {
             // eight vectors.
             unsafe {
                 let head = Head::read(begin);
-                for half in 0..2 {
-                    let mut total = _mm256_setzero_si256();
-                    for index in half * HALF..(half + 1) * HALF {
-                        let codes = block_codes(begin, index);
-                        let mut dot = _mm256_setzero_si256();
-                        for (v, codes) in codes.into_iter().enumerate() {
-                            let four = _mm256_set1_epi32(input.four(index, v));
-                            dot = _mm256_dpbusd_epi32(dot, codes, four);
-                        }
-                        let scales = _mm256_cvtepu8_epi32(head.scales(index));
-                        total = _mm256_add_epi32(total, _mm256_mullo_epi32(dot, scales));
-                    }
-                    if half == 0 {
-                        sum = first(total, head.scale, input, sum);
-                        continue;
-                    }
-                    let mut small = _mm256_setzero_si256();
-                    for pair in 0..SHAPE.blocks / 2 {
-                        let two = _mm256_set1_epi32(input.two_sums(pair));
-                        small = _mm256_dpwssd_epi32(small, head.two_minimums(pair), two);
-                    }
-                    sum = second(total, small, [head.scale, head.minimum], input, sum);
-                }
+                let total = half_total(&head, begin, input, 0);
+                sum = first(total, head.scale, input, sum);
+                let total = half_total(&head, begin, input, 1);
+                let small = small_total(&head, input);
+                sum = second(total, small, [head.scale, head.minimum], input, sum);
             }
         }
         avx2::floats(sum)
@@ -150,6 +133,46 @@ unsafe impl Arithmetic for Q4K {
     ) {
         floats(sums, half, out, tiles);
     }
+}
+
+/// The products of half a group of a tile, each block's times its small scales: exact in floats, so
+/// the same in any order.
+///
+/// # Safety
+/// The group at `begin` is readable and the head is its; `half` is below 2.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn half_total(head: &Head, begin: *const u8, input: &Int8Group, half: usize) -> __m256i {
+    let mut total = _mm512_setzero_ps();
+    for index in half * HALF..(half + 1) * HALF {
+        let stride = const { SHAPE.bytes() / SHAPE.blocks };
+        ask_ahead(begin.wrapping_add(index * stride), stride);
+        // SAFETY: the caller's promise.
+        let (codes, scales) = unsafe {
+            let block = begin.add(SHAPE.head_bytes + index * SHAPE.block_bytes());
+            (unpack::codes::<{ Format::Q4K as usize }>(block), head.scales(index))
+        };
+        let mut dot = _mm512_setzero_si512();
+        for (half, codes) in codes.into_iter().enumerate() {
+            dot = stream::dot(codes, &input.codes[index], half, dot);
+        }
+        let scales = _mm512_cvtepu8_epi32(_mm_unpacklo_epi64(scales, scales));
+        total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(scales), _mm512_cvtepi32_ps(dot), total);
+    }
+    stream::folded(_mm512_cvtps_epi32(total))
+}
+
+/// The sums of a group's inputs times small minimums.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn small_total(head: &Head, input: &Int8Group) -> __m256i {
+    let mut small = _mm256_setzero_si256();
+    for pair in 0..SHAPE.blocks / 2 {
+        let two = _mm256_set1_epi32(input.two_sums(pair));
+        // SAFETY: a group has so many pairs of blocks.
+        small = _mm256_dpwssd_epi32(small, unsafe { head.two_minimums(pair) }, two);
+    }
+    small
 }
 
 /// The totals of half a group from block `begin` on; all of them are written.
