@@ -35,6 +35,18 @@ pub(crate) fn ask_ahead(at: *const u8, count: usize) {
     }
 }
 
+/// Asks for a line.
+#[inline(always)]
+pub(crate) fn ask_for_line(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch has no effect that a program could see, at any address.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
 /// Asks for what a stream of reads will begin with: all that [`ask_ahead`] would have asked for by
 /// then. Where one stream follows another elsewhere, the second would wait for it.
 pub(crate) fn ask_for_begin(stream: &[u8]) {

@@ -94,6 +94,11 @@ impl Group {
         self.head_bytes + self.blocks * self.block_bytes()
     }
 
+    /// Bytes of so many columns, whole groups or the last of a tile.
+    pub(super) fn bytes_of(self, columns: usize) -> usize {
+        self.tile_bytes(columns / BLOCK)
+    }
+
     /// Bytes of a tile of `blocks` blocks of columns, the last group cut short.
     fn tile_bytes(self, blocks: usize) -> usize {
         let rest = match blocks % self.blocks {

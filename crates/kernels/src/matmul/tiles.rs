@@ -8,10 +8,11 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::activations::Activations;
-use super::layout::{BLOCK, QUANTIZED_ROWS, group};
+use super::layout::{BLOCK, LINE, QUANTIZED_ROWS, group};
 use super::matrix::Matrix;
 use super::{ROWS_AT_ONCE, Store};
 use crate::format::Format;
+use crate::memory::ask_for_line;
 
 /// Most tiles computed together.
 const TILES_MAX: usize = 4;
@@ -50,8 +51,7 @@ pub(super) unsafe trait Arithmetic {
     /// The instructions exist.
     unsafe fn zero() -> Self::Sum;
 
-    /// Block `index` of a group, into `block` (all of the group where `COLUMNS` says so); asks for
-    /// one that comes later.
+    /// Block `index` of a group, into `block` (all of the group where `COLUMNS` says so).
     ///
     /// # Safety
     /// The instructions exist; each of `begins` is the first byte of a group of the format in a
@@ -60,7 +60,7 @@ pub(super) unsafe trait Arithmetic {
     unsafe fn unpack(begins: [*const u8; 2], index: usize, block: &mut MaybeUninit<Self::Block>);
 
     /// Adds the products of some blocks of `T` vectors of rows with the same blocks of `N` input
-    /// rows to their sums.
+    /// rows to their sums; asks `ahead` once for every 32 columns.
     ///
     /// # Safety
     /// The instructions exist; every input has as many blocks as there are.
@@ -68,6 +68,7 @@ pub(super) unsafe trait Arithmetic {
         blocks: &[[Self::Block; T]],
         input: &[&[Self::Input]; N],
         sums: [&mut [Self::Sum; N]; T],
+        ahead: &mut Ahead,
     );
 
     /// One tile times one row: the weights pass through the registers once.
@@ -86,6 +87,66 @@ pub(super) unsafe trait Arithmetic {
         out: &mut [[f32; QUANTIZED_ROWS]],
         tiles: usize,
     );
+}
+
+/// How far ahead weights are asked for, in what is unpacked at a time. One costs up to a twelfth.
+const UNPACKED_AHEAD: usize = 2;
+
+/// The weights that are unpacked soon, asked for a few lines at a time while sums are made: the
+/// memory rests at no time, and no thread waits for it.
+pub(super) struct Ahead {
+    starts: [*const u8; TILES_MAX],
+    tiles: usize,
+    at: usize,
+    bytes: usize,
+    step: usize,
+}
+
+impl Ahead {
+    /// In each of `tiles` as many bytes as the `bytes` from `start` on, which are used now; asked
+    /// for in `asks` parts.
+    fn new(
+        weights: &Matrix,
+        tiles: &Range<usize>,
+        bytes: usize,
+        start: usize,
+        asks: usize,
+    ) -> Ahead {
+        let tile_bytes = weights.tile_bytes();
+        let mut starts = [std::ptr::null(); TILES_MAX];
+        let base = weights.tile(tiles.start).as_ptr();
+        let next = start + UNPACKED_AHEAD * bytes;
+        // After the last columns the first ones of as many tiles further on.
+        let next = if next < tile_bytes { next } else { (tiles.len() - 1) * tile_bytes + next };
+        for (number, start) in starts.iter_mut().take(tiles.len()).enumerate() {
+            *start = base.wrapping_add(number * tile_bytes + next);
+        }
+        Ahead {
+            starts,
+            tiles: tiles.len(),
+            at: 0,
+            bytes,
+            step: bytes.div_ceil(asks).next_multiple_of(LINE),
+        }
+    }
+
+    /// For one tile alone: nothing.
+    #[inline(always)]
+    pub(super) fn nothing() -> Ahead {
+        Ahead { starts: [std::ptr::null(); TILES_MAX], tiles: 0, at: 0, bytes: 0, step: 0 }
+    }
+
+    /// The next part.
+    #[inline(always)]
+    pub(super) fn ask(&mut self) {
+        let end = self.bytes.min(self.at + self.step);
+        for at in (self.at..end).step_by(LINE) {
+            for start in &self.starts[..self.tiles] {
+                ask_for_line(start.wrapping_add(at));
+            }
+        }
+        self.at = end;
+    }
 }
 
 /// `count`, which the compiler must not know: a loop of that many steps stays a loop, with its sums
@@ -219,8 +280,12 @@ unsafe fn many<A: Arithmetic, const T: usize>(
         }
         // SAFETY: all of the slice was just written.
         let unpacked = unsafe { &*(&raw const *unpacked as *const [[A::Block; T]]) };
+        let columns = unpacked.len() * A::COLUMNS;
+        let (start, _) = shape.find(first * A::COLUMNS / BLOCK);
+        let asks = rows.len().div_ceil(A::ROWS) * columns / BLOCK;
+        let mut ahead = Ahead::new(weights, &tiles, shape.bytes_of(columns), start, asks);
         // SAFETY: the caller's promise.
-        unsafe { all_rows::<A, T>(unpacked, first, input, rows, &mut sums) };
+        unsafe { all_rows::<A, T>(unpacked, first, input, rows, &mut sums, &mut ahead) };
     }
     // Side by side, so that whole cache lines are written.
     let mut out = [const { MaybeUninit::uninit() }; TILES_MAX * ROWS_AT_ONCE];
@@ -252,6 +317,7 @@ unsafe fn all_rows<A: Arithmetic, const T: usize>(
     input: &Activations,
     rows: &[u32],
     sums: &mut [&mut [A::Sum]; T],
+    ahead: &mut Ahead,
 ) {
     let part = |row: u32| &A::row(input, row)[first..first + unpacked.len()];
     let mut at = 0;
@@ -259,14 +325,14 @@ unsafe fn all_rows<A: Arithmetic, const T: usize>(
         // SAFETY: the caller's promise.
         at += unsafe {
             match (rows.len() - at).min(A::ROWS) {
-                8 => some_rows::<A, T, 8>(unpacked, &rows[at..], part, sums, at),
-                7 => some_rows::<A, T, 7>(unpacked, &rows[at..], part, sums, at),
-                6 => some_rows::<A, T, 6>(unpacked, &rows[at..], part, sums, at),
-                5 => some_rows::<A, T, 5>(unpacked, &rows[at..], part, sums, at),
-                4 => some_rows::<A, T, 4>(unpacked, &rows[at..], part, sums, at),
-                3 => some_rows::<A, T, 3>(unpacked, &rows[at..], part, sums, at),
-                2 => some_rows::<A, T, 2>(unpacked, &rows[at..], part, sums, at),
-                _ => some_rows::<A, T, 1>(unpacked, &rows[at..], part, sums, at),
+                8 => some_rows::<A, T, 8>(unpacked, &rows[at..], part, sums, at, ahead),
+                7 => some_rows::<A, T, 7>(unpacked, &rows[at..], part, sums, at, ahead),
+                6 => some_rows::<A, T, 6>(unpacked, &rows[at..], part, sums, at, ahead),
+                5 => some_rows::<A, T, 5>(unpacked, &rows[at..], part, sums, at, ahead),
+                4 => some_rows::<A, T, 4>(unpacked, &rows[at..], part, sums, at, ahead),
+                3 => some_rows::<A, T, 3>(unpacked, &rows[at..], part, sums, at, ahead),
+                2 => some_rows::<A, T, 2>(unpacked, &rows[at..], part, sums, at, ahead),
+                _ => some_rows::<A, T, 1>(unpacked, &rows[at..], part, sums, at, ahead),
             }
         };
     }
@@ -283,12 +349,13 @@ unsafe fn some_rows<'a, A: Arithmetic, const T: usize, const N: usize>(
     part: impl Fn(u32) -> &'a [A::Input],
     sums: &mut [&mut [A::Sum]; T],
     at: usize,
+    ahead: &mut Ahead,
 ) -> usize {
     let input: [&[A::Input]; N] = from_fn(|row| part(rows[row]));
     let sums = sums.each_mut().map(|sums| {
         sums[at..].first_chunk_mut::<N>().expect("there are as many sums as rows at once")
     });
     // SAFETY: the caller's promise; the inputs are cut to the blocks.
-    unsafe { A::add::<T, N>(unpacked, &input, sums) };
+    unsafe { A::add::<T, N>(unpacked, &input, sums, ahead) };
     N
 }

@@ -8,7 +8,6 @@ use super::scales::{
 use super::unpack::{Codes, bytes, look_up, nibbles, pairs, with_bit, with_upper_pairs};
 use crate::format::{Format, IQ4_VALUES, MXFP4_VALUES};
 use crate::matmul::layout::group;
-use crate::memory::ask_ahead;
 
 /// 32 columns x 8 rows, ready for the dot product.
 #[derive(Clone, Copy)]
@@ -87,7 +86,7 @@ pub(in crate::matmul) const MXFP4_UNSIGNED: [i8; 16] = {
     values
 };
 
-/// Block `index` of a group of format number `F`; asks for one that comes later.
+/// Block `index` of a group of format number `F`.
 ///
 /// # Safety
 /// `begin` is the first byte of a group of that format in a tile, readable up to and including
@@ -216,9 +215,6 @@ pub(in crate::matmul) unsafe fn scales_below<const F: usize>(
     begin: *const u8,
     index: usize,
 ) -> Block {
-    let shape = const { group(Format::ALL[F]) };
-    let stride = shape.bytes() / shape.blocks;
-    ask_ahead(begin.wrapping_add(index * stride), stride);
     // SAFETY: the caller's promise.
     unsafe {
         match head {

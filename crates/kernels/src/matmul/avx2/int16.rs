@@ -12,7 +12,7 @@ use super::unpack::bytes;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
 use crate::memory::ask_ahead;
 
 /// 8-bit weights.
@@ -61,9 +61,11 @@ unsafe impl Arithmetic for Int16 {
         blocks: &[[Block; T]],
         input: &[&[Int16Block]; N],
         mut sums: [&mut [__m256; N]; T],
+        ahead: &mut Ahead,
     ) {
         let pairs = if N > 1 { steps(BLOCK / 2) } else { BLOCK / 2 };
         for (at, blocks) in blocks.iter().enumerate() {
+            ahead.ask();
             // SAFETY: a block has so many pairs of columns, and every input this block.
             unsafe { dot::<T, N>(pairs, blocks.each_ref(), at, input, &mut sums) };
         }
@@ -72,14 +74,21 @@ unsafe impl Arithmetic for Int16 {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn stream(tile: &[u8], input: &[Int16Block]) -> [f32; QUANTIZED_ROWS] {
         let shape = const { group(Format::Q8_0) };
+        let stride = shape.bytes() / shape.blocks;
         let mut sums = [_mm256_setzero_ps()];
         let mut begin = tile.as_ptr();
         for input in input.chunks(shape.blocks) {
             for (index, input) in input.chunks(1).enumerate() {
+                ask_ahead(begin.wrapping_add(index * stride), stride);
                 // SAFETY: the tile has this block: `layout::tile_bytes` counted the same groups.
                 unsafe {
                     let (codes, scale) = unpack_words(begin, index);
-                    Self::add::<1, 1>(&[[Block { codes, scale }]], &[input], [&mut sums]);
+                    Self::add::<1, 1>(
+                        &[[Block { codes, scale }]],
+                        &[input],
+                        [&mut sums],
+                        &mut Ahead::nothing(),
+                    );
                 }
             }
             begin = begin.wrapping_add(shape.bytes());
@@ -93,7 +102,7 @@ unsafe impl Arithmetic for Int16 {
     }
 }
 
-/// The codes and the scales of block `index` of a group; asks for a block that comes later.
+/// The codes and the scales of block `index` of a group.
 ///
 /// # Safety
 /// As for [`Arithmetic::unpack`].
@@ -105,8 +114,6 @@ pub(in crate::matmul) unsafe fn unpack_words(
 ) -> ([__m256i; 16], __m256) {
     let shape = const { group(Format::Q8_0) };
     const { assert!(group(Format::Q8_0).block_bytes() == BLOCK * QUANTIZED_ROWS) };
-    let stride = shape.bytes() / shape.blocks;
-    ask_ahead(begin.wrapping_add(index * stride), stride);
     // SAFETY: codes and scales lie where `layout` puts them, inside what the caller promises.
     unsafe {
         let mut codes = [_mm256_setzero_si256(); 16];

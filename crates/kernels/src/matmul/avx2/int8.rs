@@ -14,7 +14,8 @@ use super::floats;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
 use crate::matmul::layout::{QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
+use crate::memory::ask_ahead;
 
 /// Format number `F` of [`Format::ALL`].
 pub(in crate::matmul) struct Int8<const F: usize>;
@@ -52,11 +53,13 @@ unsafe impl<const F: usize> Arithmetic for Int8<F> {
         blocks: &[[Block; T]],
         input: &[&[Int8Block]; N],
         mut sums: [&mut [__m256; N]; T],
+        ahead: &mut Ahead,
     ) {
         let in_16_bits = const { sums_in_16_bits(Format::ALL[F]) };
         // A loop of fewer steps costs more than it saves.
         let vectors = if N > 1 && in_16_bits == 8 { steps(8) } else { in_16_bits };
         for (at, blocks) in blocks.iter().enumerate() {
+            ahead.ask();
             // SAFETY: a block has a multiple of so many vectors, and every input this block.
             unsafe { dot::<F, T, N>(vectors, blocks.each_ref(), at, input, &mut sums) };
         }
@@ -65,16 +68,18 @@ unsafe impl<const F: usize> Arithmetic for Int8<F> {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn stream(tile: &[u8], input: &[Int8Block]) -> [f32; QUANTIZED_ROWS] {
         let shape = const { group(Format::ALL[F]) };
+        let stride = shape.bytes() / shape.blocks;
         let mut sums = [_mm256_setzero_ps()];
         let mut begin = tile.as_ptr();
         for input in input.chunks(shape.blocks) {
             // SAFETY: the tile has this group: `layout::tile_bytes` counted the same.
             let head = unsafe { Head::of::<F>(begin) };
             for (index, input) in input.chunks(1).enumerate() {
+                ask_ahead(begin.wrapping_add(index * stride), stride);
                 // SAFETY: the same of its blocks.
                 unsafe {
                     let block = unpack_below::<F>(head.as_ref(), begin, index);
-                    Self::add::<1, 1>(&[[block]], &[input], [&mut sums]);
+                    Self::add::<1, 1>(&[[block]], &[input], [&mut sums], &mut Ahead::nothing());
                 }
             }
             begin = begin.wrapping_add(shape.bytes());

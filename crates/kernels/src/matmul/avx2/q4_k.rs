@@ -12,10 +12,13 @@ use super::unpack::{Codes, nibbles};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, GROUP, Int8Group};
 use crate::matmul::layout::{Group, QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
 use crate::memory::ask_ahead;
 
 const SHAPE: Group = group(Format::Q4K);
+
+/// Bytes that a block and its part of the head take.
+pub(in crate::matmul) const STRIDE: usize = SHAPE.bytes() / SHAPE.blocks;
 
 /// Blocks of half a group.
 pub(in crate::matmul) const HALF: usize = SHAPE.blocks / 2;
@@ -84,6 +87,7 @@ unsafe impl Arithmetic for Q4K {
         blocks: &[[Block; T]],
         input: &[&[Int8Group]; N],
         sums: [&mut [__m256; N]; T],
+        ahead: &mut Ahead,
     ) {
         let vectors = steps(8);
         for (at, weights) in blocks.iter().enumerate() {
@@ -92,6 +96,7 @@ unsafe impl Arithmetic for Q4K {
             for half in 0..2 {
                 let mut totals = [[_mm256_setzero_si256(); N]; T];
                 for index in half * HALF..(half + 1) * HALF {
+                    ahead.ask();
                     let mut codes = [&weights[0].codes[index]; T];
                     for tile in 1..T {
                         codes[tile] = &weights[tile].codes[index];
@@ -139,6 +144,7 @@ unsafe impl Arithmetic for Q4K {
                 for half in 0..2 {
                     let mut total = _mm256_setzero_si256();
                     for index in half * HALF..(half + 1) * HALF {
+                        ask_ahead(begin.wrapping_add(index * STRIDE), STRIDE);
                         let codes = block_codes(begin, index);
                         let [[products]] = products::<1, 1>(8, [&codes], [input], index);
                         let scales = twice_in_words(head.scales(index));
@@ -167,15 +173,13 @@ unsafe impl Arithmetic for Q4K {
     }
 }
 
-/// The codes of a block of the group at `begin`; asks for some that come later.
+/// The codes of a block of the group at `begin`.
 ///
 /// # Safety
 /// The group is readable up to and including that block, and begins on a multiple of 32 bytes.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(in crate::matmul) unsafe fn block_codes(begin: *const u8, index: usize) -> Codes {
-    let stride = const { SHAPE.bytes() / SHAPE.blocks };
-    ask_ahead(begin.wrapping_add(index * stride), stride);
     // SAFETY: the caller's promise; heads and blocks are multiples of 32 bytes.
     unsafe { nibbles(begin.add(SHAPE.head_bytes + index * SHAPE.block_bytes())) }
 }

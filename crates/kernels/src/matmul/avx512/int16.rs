@@ -8,7 +8,7 @@ use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
 use crate::matmul::avx2;
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS};
-use crate::matmul::tiles::{Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
 
 /// 8-bit weights.
 pub(in crate::matmul) struct Int16;
@@ -57,9 +57,11 @@ unsafe impl Arithmetic for Int16 {
         blocks: &[[Block; T]],
         input: &[&[Int16Block]; N],
         mut sums: [&mut [__m512; N]; T],
+        ahead: &mut Ahead,
     ) {
         let pairs = steps(BLOCK / 2);
         for (at, blocks) in blocks.iter().enumerate() {
+            ahead.ask();
             // SAFETY: a block has so many pairs of columns, and every input this block.
             unsafe { dot::<T, N>(pairs, blocks.each_ref(), at, input, &mut sums) };
         }

@@ -10,7 +10,7 @@ use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
 use crate::matmul::avx2::{self, halves, has_minimum, offset, signed};
 use crate::matmul::layout::QUANTIZED_ROWS;
-use crate::matmul::tiles::{Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
 
 /// Format number `F` of [`Format::ALL`].
 pub(in crate::matmul) struct Int8<const F: usize>;
@@ -70,9 +70,11 @@ unsafe impl<const F: usize> Arithmetic for Int8<F> {
         blocks: &[[Block; T]],
         input: &[&[Int8Block]; N],
         mut sums: [&mut [__m512; N]; T],
+        ahead: &mut Ahead,
     ) {
         let half = steps(4);
         for (at, blocks) in blocks.iter().enumerate() {
+            ahead.ask();
             // SAFETY: a block has twice so many vectors of codes, and every input this block.
             unsafe { dot::<F, T, N>(half, blocks.each_ref(), at, input, &mut sums) };
         }

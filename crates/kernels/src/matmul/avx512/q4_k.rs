@@ -10,9 +10,9 @@ use std::mem::MaybeUninit;
 use super::{all_beside, beside, floats, floats_beside, stream, unpack};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, GROUP, Int8Group};
-use crate::matmul::avx2::{self, HALF, Head, block_codes, first, second};
+use crate::matmul::avx2::{self, HALF, Head, STRIDE, block_codes, first, second};
 use crate::matmul::layout::{Group, QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
 use crate::memory::ask_ahead;
 
 const SHAPE: Group = group(Format::Q4K);
@@ -83,6 +83,7 @@ unsafe impl Arithmetic for Q4K {
         blocks: &[[Block; T]],
         input: &[&[Int8Group]; N],
         mut sums: [&mut [__m512; N]; T],
+        ahead: &mut Ahead,
     ) {
         let four = steps(4);
         for (at, weights) in blocks.iter().enumerate() {
@@ -92,7 +93,7 @@ unsafe impl Arithmetic for Q4K {
             for half in 0..2 {
                 // SAFETY: a block has twice four vectors of codes, and four of minimums.
                 unsafe {
-                    let totals = totals::<T, N>(four, weights, input, half * HALF);
+                    let totals = totals::<T, N>(four, weights, input, half * HALF, ahead);
                     let totals = totals.assume_init_ref();
                     if half == 0 {
                         add_first(totals, weights, input, &mut sums);
@@ -145,8 +146,7 @@ unsafe impl Arithmetic for Q4K {
 unsafe fn half_total(head: &Head, begin: *const u8, input: &Int8Group, half: usize) -> __m256i {
     let mut total = _mm512_setzero_ps();
     for index in half * HALF..(half + 1) * HALF {
-        let stride = const { SHAPE.bytes() / SHAPE.blocks };
-        ask_ahead(begin.wrapping_add(index * stride), stride);
+        ask_ahead(begin.wrapping_add(index * STRIDE), STRIDE);
         // SAFETY: the caller's promise.
         let (codes, scales) = unsafe {
             let block = begin.add(SHAPE.head_bytes + index * SHAPE.block_bytes());
@@ -186,10 +186,12 @@ unsafe fn totals<const T: usize, const N: usize>(
     weights: [&Block; T],
     input: [&Int8Group; N],
     begin: usize,
+    ahead: &mut Ahead,
 ) -> MaybeUninit<[[__m512; N]; T]> {
     // Zeros would be written one by one before each half.
     let mut totals = MaybeUninit::<[[__m512; N]; T]>::uninit();
     for index in begin..begin + HALF {
+        ahead.ask();
         let mut dots = [[_mm512_setzero_si512(); N]; T];
         for v in 0..2 * four {
             let mut codes = [_mm512_setzero_si512(); T];

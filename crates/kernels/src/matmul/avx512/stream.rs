@@ -25,12 +25,14 @@ pub(super) unsafe fn int8<const F: usize>(
     input: &[Int8Block],
 ) -> [f32; QUANTIZED_ROWS] {
     let shape = const { group(Format::ALL[F]) };
+    let stride = shape.bytes() / shape.blocks;
     let mut sum = _mm256_setzero_ps();
     let mut begin = tile.as_ptr();
     for input in input.chunks(shape.blocks) {
         // SAFETY: the tile has this group: `layout::tile_bytes` counted the same.
         let head = unsafe { avx2::Head::of::<F>(begin) };
         for (index, input) in input.iter().enumerate() {
+            ask_ahead(begin.wrapping_add(index * stride), stride);
             // SAFETY: the same of its blocks.
             unsafe {
                 let scales = avx2::scales_below::<F>(head.as_ref(), begin, index);
