@@ -59,8 +59,8 @@ fn add_int8<const F: usize>(
     let offset = if signed(format) { 128 } else { offset(format) };
     for part in 0..parts {
         let mut total = _mm512_setzero_si512();
-        for half in part..part + 3 - parts {
-            total = dot(codes[half], &input.codes, half, total);
+        for (half, codes) in codes.iter().enumerate().skip(part).take(3 - parts) {
+            total = dot(*codes, &input.codes, half, total);
         }
         let start = _mm256_set1_epi32(-offset * input.sum(part, parts));
         let total = _mm256_add_epi32(start, folded(total));
