@@ -76,6 +76,14 @@ pub(super) struct TileScales {
 }
 
 impl TileScales {
+    /// The blocks of so many columns.
+    pub(super) fn blocks(&self, columns: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let width = self.columns_per_block;
+        (0..columns)
+            .step_by(width)
+            .map(move |begin| begin..columns.min(begin.saturating_add(width)))
+    }
+
     /// The scales of a tile, one entry for each block of columns.
     pub(super) fn tile(&self, tile: usize) -> &[[f32; FLOAT_ROWS]] {
         &self.values[tile * self.blocks..][..self.blocks]

@@ -254,7 +254,7 @@ unsafe fn add_column<const N: usize>(
 /// `pair_bytes` readable bytes.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(in crate::matmul) unsafe fn load_pair<const F: usize>(at: *const u8) -> [Sums; 2] {
+unsafe fn load_pair<const F: usize>(at: *const u8) -> [Sums; 2] {
     // SAFETY: each branch reads the pair its format has, see `layout`.
     unsafe {
         match const { Format::ALL[F] } {

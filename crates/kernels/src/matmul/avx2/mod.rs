@@ -13,7 +13,7 @@ pub(super) use activations::{to_int8, to_int8_groups, to_int16};
 pub(super) use block::{
     Block, Head, MXFP4_UNSIGNED, halves, has_minimum, offset, scales_below, signed, unpack,
 };
-pub(super) use float::{float_tiles, load_pair};
+pub(super) use float::float_tiles;
 pub(super) use int16::unpack_words;
 pub(super) use q4_k::{HALF, STRIDE, block_codes, first, second};
 pub(super) use scales::half;

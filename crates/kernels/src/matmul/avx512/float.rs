@@ -3,15 +3,13 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use super::few::{FEW_ROWS, few_rows};
 use crate::format::Format;
 use crate::matmul::activations::Activations;
-use crate::matmul::avx2;
 use crate::matmul::layout::{FLOAT_ROWS, LINE, pair_bytes};
 use crate::matmul::matrix::Matrix;
 use crate::matmul::{ROWS_AT_ONCE, Store};
 
-/// Up to so many input rows memory is what takes time: AVX2's way, weights as they are.
-const FEW_ROWS: usize = 4;
 /// Columns made floats at a time: 8 KiB a tile. With half as many, moving sums in and out of
 /// registers takes a twelfth of the time.
 const UNPACKED: usize = 128;
@@ -35,17 +33,18 @@ pub(crate) fn float_tiles(
     rows: &[u32],
     store: Store<FLOAT_ROWS>,
 ) {
-    if rows.len() <= FEW_ROWS {
-        return avx2::float_tiles(weights, tiles, input, rows, store);
-    }
     // The format becomes a constant: everything below is compiled once for each.
-    let [one, two] = match weights.format() {
+    let (few, [one, two]) = match weights.format() {
         Format::F32 => tiles_of::<{ Format::F32 as usize }>(),
         Format::F16 => tiles_of::<{ Format::F16 as usize }>(),
         Format::Bf16 => tiles_of::<{ Format::Bf16 as usize }>(),
         Format::F8E4M3 => tiles_of::<{ Format::F8E4M3 as usize }>(),
         _ => unreachable!("quantized weights have tiles of their own"),
     };
+    if rows.len() <= FEW_ROWS {
+        // SAFETY: the instructions exist, since this function runs.
+        return unsafe { few(weights, tiles, input, rows, store) };
+    }
     for tile in tiles.clone().step_by(2) {
         let run = if tile + 1 < tiles.end { two } else { one };
         // SAFETY: the instructions exist, since this function runs.
@@ -56,8 +55,11 @@ pub(crate) fn float_tiles(
 /// Computes one tile or two from some number on.
 type Run = unsafe fn(&Matrix, usize, &Activations, &[u32], Store<FLOAT_ROWS>);
 
-fn tiles_of<const F: usize>() -> [Run; 2] {
-    [many::<F, 1>, many::<F, 2>]
+/// Computes some tiles.
+type RunAll = unsafe fn(&Matrix, Range<usize>, &Activations, &[u32], Store<FLOAT_ROWS>);
+
+fn tiles_of<const F: usize>() -> (RunAll, [Run; 2]) {
+    (few_rows::<F>, [many::<F, 1>, many::<F, 2>])
 }
 
 /// `T` tiles from `first` on.
@@ -74,11 +76,9 @@ fn many<const F: usize, const T: usize>(
     match weights.scales() {
         None => columns::<F, T>(tiles, 0..input.columns(), input, rows, &mut sums),
         Some(scales) => {
-            let width = scales.columns_per_block;
-            for (block, begin) in (0..input.columns()).step_by(width).enumerate() {
-                let end = input.columns().min(begin.saturating_add(width));
+            for (block, here) in scales.blocks(input.columns()).enumerate() {
                 let mut part = Sums::<T>::ZERO;
-                columns::<F, T>(tiles, begin..end, input, rows, &mut part);
+                columns::<F, T>(tiles, here, input, rows, &mut part);
                 for tile in 0..T {
                     let scale = &scales.tile(first + tile)[block];
                     for (sums, part) in sums.0.iter_mut().zip(&part.0).take(rows.len()) {
@@ -94,7 +94,11 @@ fn many<const F: usize, const T: usize>(
 /// `sums + part * scale`, rounded once.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn add_scaled(part: &[f32; FLOAT_ROWS], scale: &[f32; FLOAT_ROWS], sums: &mut [f32; FLOAT_ROWS]) {
+pub(super) fn add_scaled(
+    part: &[f32; FLOAT_ROWS],
+    scale: &[f32; FLOAT_ROWS],
+    sums: &mut [f32; FLOAT_ROWS],
+) {
     // SAFETY: sixteen floats each.
     unsafe {
         let (part, scale) = (_mm512_loadu_ps(part.as_ptr()), _mm512_loadu_ps(scale.as_ptr()));
@@ -200,19 +204,43 @@ fn unpack<const F: usize>(packed: &[u8], floats: &mut [[f32; FLOAT_ROWS]; UNPACK
 /// `pair_bytes` readable bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn load_pair<const F: usize>(at: *const u8) -> [__m512; 2] {
-    // SAFETY: the caller's promise.
+pub(super) unsafe fn load_pair<const F: usize>(at: *const u8) -> [__m512; 2] {
+    // SAFETY: each branch reads the pair its format has, see `layout`.
     unsafe {
-        if const { matches!(Format::ALL[F], Format::Bf16) } {
-            let words = _mm512_loadu_si512(at.cast());
-            let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
-            let odd = _mm512_castsi512_ps(_mm512_and_si512(words, upper));
-            return [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)), odd];
+        match const { Format::ALL[F] } {
+            Format::F32 => [_mm512_loadu_ps(at.cast()), _mm512_loadu_ps(at.add(64).cast())],
+            Format::F16 => halves_to_floats(_mm512_loadu_si512(at.cast())),
+            Format::Bf16 => {
+                let words = _mm512_loadu_si512(at.cast());
+                let upper = _mm512_set1_epi32(0xffff_0000_u32.cast_signed());
+                let odd = _mm512_castsi512_ps(_mm512_and_si512(words, upper));
+                [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)), odd]
+            }
+            _ => fp8(_mm256_loadu_si256(at.cast())),
         }
-        let [[a, b], [c, d]] = avx2::load_pair::<F>(at);
-        let join = |low, high| _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high);
-        [join(a, b), join(c, d)]
     }
+}
+
+/// 32 FP8 E4M3 bytes as floats, as AVX2's, which says how.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn fp8(bytes: __m256i) -> [__m512; 2] {
+    let upper = _mm512_slli_epi16::<8>(_mm512_cvtepu8_epi16(bytes));
+    let halves = _mm512_and_si512(_mm512_srai_epi16::<1>(upper), _mm512_set1_epi16(!0x4000));
+    let magnitude = _mm512_and_si512(halves, _mm512_set1_epi16(0x7fff));
+    let nan = _mm512_cmpeq_epi16_mask(magnitude, _mm512_set1_epi16(0x7f << 7));
+    let halves = _mm512_mask_blend_epi16(nan, halves, _mm512_set1_epi16(-1));
+    let [low, high] = halves_to_floats(halves);
+    let factor = _mm512_set1_ps(256.0);
+    [_mm512_mul_ps(low, factor), _mm512_mul_ps(high, factor)]
+}
+
+/// 32 floats of half precision.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn halves_to_floats(halves: __m512i) -> [__m512; 2] {
+    let high = _mm512_extracti64x4_epi64::<1>(halves);
+    [_mm512_cvtph_ps(_mm512_castsi512_si256(halves)), _mm512_cvtph_ps(high)]
 }
 
 /// Goes on with the sums of the first `N` rows; how many they are.

@@ -3,6 +3,7 @@
 //! A vector is two tiles of quantized weights side by side, or one of floats; for one row alone,
 //! one tile, two times.
 
+mod few;
 mod float;
 mod int16;
 mod int8;
