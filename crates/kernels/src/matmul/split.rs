@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
-use super::{Job, tile_rows};
+use super::{Job, ROWS_AT_ONCE, tile_rows};
 
 /// Chunks per thread: a thread that falls behind leaves some to others.
 const CHUNKS_PER_THREAD: usize = 8;
+
+/// The same where there are many rows of floats. For every chunk they come from beyond the second
+/// cache, and it takes so long that the last chunks matter less.
+const CHUNKS_OF_MANY_FLOATS: usize = 4;
 
 /// Which tiles of which product each chunk computes: consecutive ones, each tile in one chunk.
 pub(super) struct Split {
@@ -32,7 +36,9 @@ impl Split {
             spans.push(span);
         }
         let tiles: u64 = spans.iter().map(|span| span.tiles).sum();
-        let chunks = tiles.min((threads * CHUNKS_PER_THREAD) as u64);
+        let many = |job: &Job| job.height > ROWS_AT_ONCE && !job.weights.format().is_quantized();
+        let each = if jobs.iter().any(many) { CHUNKS_OF_MANY_FLOATS } else { CHUNKS_PER_THREAD };
+        let chunks = tiles.min((threads * each) as u64);
         Split { spans, total, chunks }
     }
 
