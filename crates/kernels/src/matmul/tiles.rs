@@ -8,14 +8,11 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::activations::Activations;
-use super::layout::{BLOCK, LINE, QUANTIZED_ROWS, group};
+use super::ahead::{Ahead, TILES_MAX};
+use super::layout::{BLOCK, QUANTIZED_ROWS, group};
 use super::matrix::Matrix;
 use super::{ROWS_AT_ONCE, Store};
 use crate::format::Format;
-use crate::memory::ask_for_line;
-
-/// Most tiles computed together.
-const TILES_MAX: usize = 4;
 
 /// How an instruction set multiplies blocks of a format.
 ///
@@ -91,63 +88,6 @@ pub(super) unsafe trait Arithmetic {
 
 /// How far ahead weights are asked for, in what is unpacked at a time. One costs up to a twelfth.
 const UNPACKED_AHEAD: usize = 2;
-
-/// The weights that are unpacked soon, asked for a few lines at a time while sums are made: the
-/// memory rests at no time, and no thread waits for it.
-pub(super) struct Ahead {
-    starts: [*const u8; TILES_MAX],
-    tiles: usize,
-    at: usize,
-    bytes: usize,
-    step: usize,
-}
-
-impl Ahead {
-    /// In each of `tiles` as many bytes as the `bytes` from `start` on, which are used now; asked
-    /// for in `asks` parts.
-    fn new(
-        weights: &Matrix,
-        tiles: &Range<usize>,
-        bytes: usize,
-        start: usize,
-        asks: usize,
-    ) -> Ahead {
-        let tile_bytes = weights.tile_bytes();
-        let mut starts = [std::ptr::null(); TILES_MAX];
-        let base = weights.tile(tiles.start).as_ptr();
-        let next = start + UNPACKED_AHEAD * bytes;
-        // After the last columns the first ones of as many tiles further on.
-        let next = if next < tile_bytes { next } else { (tiles.len() - 1) * tile_bytes + next };
-        for (number, start) in starts.iter_mut().take(tiles.len()).enumerate() {
-            *start = base.wrapping_add(number * tile_bytes + next);
-        }
-        Ahead {
-            starts,
-            tiles: tiles.len(),
-            at: 0,
-            bytes,
-            step: bytes.div_ceil(asks).next_multiple_of(LINE),
-        }
-    }
-
-    /// For one tile alone: nothing.
-    #[inline(always)]
-    pub(super) fn nothing() -> Ahead {
-        Ahead { starts: [std::ptr::null(); TILES_MAX], tiles: 0, at: 0, bytes: 0, step: 0 }
-    }
-
-    /// The next part.
-    #[inline(always)]
-    pub(super) fn ask(&mut self) {
-        let end = self.bytes.min(self.at + self.step);
-        for at in (self.at..end).step_by(LINE) {
-            for start in &self.starts[..self.tiles] {
-                ask_for_line(start.wrapping_add(at));
-            }
-        }
-        self.at = end;
-    }
-}
 
 /// `count`, which the compiler must not know: a loop of that many steps stays a loop, with its sums
 /// in registers. Unrolled, all loads move to its front and the registers run out.
@@ -283,7 +223,9 @@ unsafe fn many<A: Arithmetic, const T: usize>(
         let columns = unpacked.len() * A::COLUMNS;
         let (start, _) = shape.find(first * A::COLUMNS / BLOCK);
         let asks = rows.len().div_ceil(A::ROWS) * columns / BLOCK;
-        let mut ahead = Ahead::new(weights, &tiles, shape.bytes_of(columns), start, asks);
+        let bytes = shape.bytes_of(columns);
+        let place = start + UNPACKED_AHEAD * bytes..start + (UNPACKED_AHEAD + 1) * bytes;
+        let mut ahead = Ahead::new(weights, tiles.clone(), place, asks);
         // SAFETY: the caller's promise.
         unsafe { all_rows::<A, T>(unpacked, first, input, rows, &mut sums, &mut ahead) };
     }

@@ -11,8 +11,9 @@ use super::scales::half;
 use super::unpack::bytes;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
+use crate::matmul::ahead::Ahead;
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 use crate::memory::ask_ahead;
 
 /// 8-bit weights.

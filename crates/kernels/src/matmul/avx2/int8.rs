@@ -13,8 +13,9 @@ use super::block::{
 use super::floats;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
+use crate::matmul::ahead::Ahead;
 use crate::matmul::layout::{QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 use crate::memory::ask_ahead;
 
 /// Format number `F` of [`Format::ALL`].

@@ -11,8 +11,9 @@ use super::floats;
 use super::unpack::{Codes, nibbles};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, GROUP, Int8Group};
+use crate::matmul::ahead::Ahead;
 use crate::matmul::layout::{Group, QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 use crate::memory::ask_ahead;
 
 const SHAPE: Group = group(Format::Q4K);

@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::few::{FEW_ROWS, few_rows};
 use crate::format::Format;
 use crate::matmul::activations::Activations;
-use crate::matmul::layout::{FLOAT_ROWS, LINE, pair_bytes};
+use crate::matmul::ahead::Ahead;
+use crate::matmul::layout::{FLOAT_ROWS, pair_bytes};
 use crate::matmul::matrix::Matrix;
 use crate::matmul::{ROWS_AT_ONCE, Store};
 
@@ -71,14 +72,14 @@ fn many<const F: usize, const T: usize>(
     rows: &[u32],
     store: Store<FLOAT_ROWS>,
 ) {
-    let tiles: [&[u8]; T] = std::array::from_fn(|tile| weights.tile(first + tile));
+    let tiles = first..first + T;
     let mut sums = Sums::<T>::ZERO;
     match weights.scales() {
-        None => columns::<F, T>(tiles, 0..input.columns(), input, rows, &mut sums),
+        None => columns::<F, T>(weights, tiles, 0..input.columns(), input, rows, &mut sums),
         Some(scales) => {
             for (block, here) in scales.blocks(input.columns()).enumerate() {
                 let mut part = Sums::<T>::ZERO;
-                columns::<F, T>(tiles, here, input, rows, &mut part);
+                columns::<F, T>(weights, tiles.clone(), here, input, rows, &mut part);
                 for tile in 0..T {
                     let scale = &scales.tile(first + tile)[block];
                     for (sums, part) in sums.0.iter_mut().zip(&part.0).take(rows.len()) {
@@ -107,10 +108,11 @@ pub(super) fn add_scaled(
     }
 }
 
-/// Adds the products of some columns, the first of which is even.
+/// Adds the products of some columns of `T` tiles, the first of which is even.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn columns<const F: usize, const T: usize>(
-    tiles: [&[u8]; T],
+    weights: &Matrix,
+    tiles: Range<usize>,
     range: Range<usize>,
     input: &Activations,
     rows: &[u32],
@@ -122,13 +124,14 @@ fn columns<const F: usize, const T: usize>(
     for first in range.clone().step_by(UNPACKED) {
         let here = first..range.end.min(first + UNPACKED);
         let (start, end) = (first / 2 * bytes, here.end.div_ceil(2) * bytes);
-        for (tile, floats) in tiles.iter().zip(&mut floats.0) {
-            unpack::<F>(&tile[start..end], floats);
+        for (tile, floats) in tiles.clone().zip(&mut floats.0) {
+            unpack::<F>(&weights.tile(tile)[start..end], floats);
         }
-        let mut next = Next::new(tiles, start, end, rows.len());
+        let (next, asks) = (end..2 * end - start, rows.len().div_ceil(MICRO_ROWS));
+        let mut ahead = Ahead::new(weights, tiles.clone(), next, asks);
         let (mut rows, mut sums) = (rows, &mut sums.0[..]);
         while !rows.is_empty() {
-            next.ask();
+            ahead.ask();
             let done = match rows.len() {
                 MICRO_ROWS.. => {
                     some_rows::<T, MICRO_ROWS>(&floats, here.clone(), input, rows, sums)
@@ -139,43 +142,6 @@ fn columns<const F: usize, const T: usize>(
             };
             (rows, sums) = (&rows[done..], &mut sums[done..]);
         }
-    }
-}
-
-/// The weights that are unpacked next, asked for a part at a time between groups of rows: they
-/// come while sums are made. The processor does not see so far by itself.
-struct Next<const T: usize> {
-    starts: [*const u8; T],
-    at: usize,
-    bytes: usize,
-    step: usize,
-}
-
-impl<const T: usize> Next<T> {
-    /// After bytes `start..end` of these tiles, for so many rows.
-    #[inline(always)]
-    fn new(tiles: [&[u8]; T], start: usize, end: usize, rows: usize) -> Next<T> {
-        let mut starts = [std::ptr::null(); T];
-        for (next, tile) in starts.iter_mut().zip(tiles) {
-            // After the last columns the first ones of as many tiles further on.
-            let at = if end < tile.len() { end } else { T * tile.len() };
-            *next = tile.as_ptr().wrapping_add(at);
-        }
-        let bytes = end - start;
-        let step = bytes.div_ceil(rows.div_ceil(MICRO_ROWS)).next_multiple_of(LINE);
-        Next { starts, at: 0, bytes, step }
-    }
-
-    #[inline(always)]
-    fn ask(&mut self) {
-        let end = self.bytes.min(self.at + self.step);
-        for start in self.starts {
-            for at in (self.at..end).step_by(LINE) {
-                // SAFETY: a prefetch has no effect that a program could see, at any address.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at).cast()) };
-            }
-        }
-        self.at = end;
     }
 }
 

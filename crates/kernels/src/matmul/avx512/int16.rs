@@ -6,9 +6,10 @@ use std::mem::MaybeUninit;
 use super::{all_beside, floats, floats_beside};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
+use crate::matmul::ahead::Ahead;
 use crate::matmul::avx2;
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS};
-use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 
 /// 8-bit weights.
 pub(in crate::matmul) struct Int16;

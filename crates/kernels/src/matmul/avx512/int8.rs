@@ -8,9 +8,10 @@ use std::ops::Range;
 use super::{all_beside, floats, floats_beside};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
+use crate::matmul::ahead::Ahead;
 use crate::matmul::avx2::{self, halves, has_minimum, offset, signed};
 use crate::matmul::layout::QUANTIZED_ROWS;
-use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 
 /// Format number `F` of [`Format::ALL`].
 pub(in crate::matmul) struct Int8<const F: usize>;

@@ -10,9 +10,10 @@ use std::mem::MaybeUninit;
 use super::{all_beside, beside, floats, floats_beside, stream, unpack};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, GROUP, Int8Group};
+use crate::matmul::ahead::Ahead;
 use crate::matmul::avx2::{self, HALF, Head, STRIDE, block_codes, first, second};
 use crate::matmul::layout::{Group, QUANTIZED_ROWS, group};
-use crate::matmul::tiles::{Ahead, Arithmetic, all_at, steps};
+use crate::matmul::tiles::{Arithmetic, all_at, steps};
 use crate::memory::ask_ahead;
 
 const SHAPE: Group = group(Format::Q4K);

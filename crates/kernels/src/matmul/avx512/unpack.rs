@@ -1,4 +1,4 @@
-//! Codes of a block of one tile, as [`avx2`](crate::matmul::avx2) has them, in half as many vectors.
+//! Codes of a block of one tile as [`avx2`](crate::matmul::avx2) has them, in half the vectors.
 
 use std::arch::x86_64::*;
 
