@@ -22,17 +22,20 @@ TIMEOUT = 600
 
 
 class Failed(Exception):
-    """A process that ended badly, or not in time."""
+    """A process that did not start, ended badly, or not in time."""
 
 
 def run(command, environment=None, timeout=TIMEOUT, watch=None):
     """What the process prints, and seconds from its start to its end."""
     environment = {**os.environ, **(environment or {})}
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [str(word) for word in command], env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )
+    try:
+        process = subprocess.Popen(
+            [str(word) for word in command], env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+    except OSError as missing:
+        raise Failed(f"{command[0]}: {missing.strerror}") from missing
     watcher = watch and threading.Thread(target=watch, args=(process,))
     if watcher:
         watcher.start()
