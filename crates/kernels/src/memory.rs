@@ -35,16 +35,12 @@ pub(crate) fn ask_ahead(at: *const u8, count: usize) {
     }
 }
 
-/// Asks for a line.
+/// Asks for a line, into the first cache.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn ask_for_line(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch has no effect that a program could see, at any address.
-    unsafe {
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
 }
 
 /// Asks for what a stream of reads will begin with: all that [`ask_ahead`] would have asked for by

@@ -1,10 +1,18 @@
-//! Weights that several rows will use soon.
+//! Weights that rows will use soon.
 
 use std::ops::Range;
 
-use super::layout::LINE;
+use super::layout::{Group, LINE};
 use super::matrix::Matrix;
-use crate::memory::ask_for_line;
+use crate::memory::{ask_ahead, ask_for_line};
+
+/// For one row alone, whose tile is one stream: asks for what it will reach soon after block
+/// `index` of the group at `begin`.
+#[inline(always)]
+pub(super) fn ask_after(shape: Group, begin: *const u8, index: usize) {
+    let bytes = shape.bytes() / shape.blocks;
+    ask_ahead(begin.wrapping_add(index * bytes), bytes);
+}
 
 /// Most tiles computed together.
 pub(super) const TILES_MAX: usize = 4;

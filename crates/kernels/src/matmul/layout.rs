@@ -30,7 +30,7 @@ pub(super) const QUANTIZED_ROWS: usize = 8;
 /// Columns of a block: those that share an activation scale.
 pub(super) const BLOCK: usize = 32;
 /// Tiles start on cache lines.
-pub(super) const LINE: usize = 64;
+pub(super) use crate::memory::LINE;
 
 /// Bytes of a pair of columns of a float tile.
 pub(super) const fn pair_bytes(format: Format) -> usize {

@@ -72,13 +72,11 @@ fn tile_of<const F: usize>(
         columns::<F>(tile, 0..input.columns(), input, rows, out);
         return;
     };
-    let width = scales.scales.columns_per_block;
     let mut sums = [[0.0; FLOAT_ROWS]; ROWS_AT_ONCE];
     let sums = &mut sums[..rows.len()];
-    for (block, scale) in scales.of_tile.iter().enumerate() {
-        let columns_here = block * width..input.columns().min((block + 1).saturating_mul(width));
+    for (here, scale) in scales.scales.blocks(input.columns()).zip(scales.of_tile) {
         sums.fill([0.0; FLOAT_ROWS]);
-        columns::<F>(tile, columns_here, input, rows, sums);
+        columns::<F>(tile, here, input, rows, sums);
         for (out, sums) in out.iter_mut().zip(&*sums) {
             for ((out, sum), scale) in out.iter_mut().zip(sums).zip(scale) {
                 *out = sum.mul_add(*scale, *out);

@@ -11,10 +11,9 @@ use super::scales::half;
 use super::unpack::bytes;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int16Block};
-use crate::matmul::ahead::Ahead;
+use crate::matmul::ahead::{Ahead, ask_after};
 use crate::matmul::layout::{BLOCK, QUANTIZED_ROWS, group};
 use crate::matmul::tiles::{Arithmetic, all_at, steps};
-use crate::memory::ask_ahead;
 
 /// 8-bit weights.
 pub(in crate::matmul) struct Int16;
@@ -75,12 +74,11 @@ unsafe impl Arithmetic for Int16 {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn stream(tile: &[u8], input: &[Int16Block]) -> [f32; QUANTIZED_ROWS] {
         let shape = const { group(Format::Q8_0) };
-        let stride = shape.bytes() / shape.blocks;
         let mut sums = [_mm256_setzero_ps()];
         let mut begin = tile.as_ptr();
         for input in input.chunks(shape.blocks) {
             for (index, input) in input.chunks(1).enumerate() {
-                ask_ahead(begin.wrapping_add(index * stride), stride);
+                ask_after(shape, begin, index);
                 // SAFETY: the tile has this block: `layout::tile_bytes` counted the same groups.
                 unsafe {
                     let (codes, scale) = unpack_words(begin, index);

@@ -13,10 +13,9 @@ use super::block::{
 use super::floats;
 use crate::format::Format;
 use crate::matmul::activations::{Activations, Int8Block};
-use crate::matmul::ahead::Ahead;
+use crate::matmul::ahead::{Ahead, ask_after};
 use crate::matmul::layout::{QUANTIZED_ROWS, group};
 use crate::matmul::tiles::{Arithmetic, all_at, steps};
-use crate::memory::ask_ahead;
 
 /// Format number `F` of [`Format::ALL`].
 pub(in crate::matmul) struct Int8<const F: usize>;
@@ -69,14 +68,13 @@ unsafe impl<const F: usize> Arithmetic for Int8<F> {
     #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn stream(tile: &[u8], input: &[Int8Block]) -> [f32; QUANTIZED_ROWS] {
         let shape = const { group(Format::ALL[F]) };
-        let stride = shape.bytes() / shape.blocks;
         let mut sums = [_mm256_setzero_ps()];
         let mut begin = tile.as_ptr();
         for input in input.chunks(shape.blocks) {
             // SAFETY: the tile has this group: `layout::tile_bytes` counted the same.
             let head = unsafe { Head::of::<F>(begin) };
             for (index, input) in input.chunks(1).enumerate() {
-                ask_ahead(begin.wrapping_add(index * stride), stride);
+                ask_after(shape, begin, index);
                 // SAFETY: the same of its blocks.
                 unsafe {
                     let block = unpack_below::<F>(head.as_ref(), begin, index);

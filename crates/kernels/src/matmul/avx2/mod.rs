@@ -15,7 +15,7 @@ pub(super) use block::{
 };
 pub(super) use float::float_tiles;
 pub(super) use int16::unpack_words;
-pub(super) use q4_k::{HALF, STRIDE, block_codes, first, second};
+pub(super) use q4_k::{HALF, block_codes, first, second};
 pub(super) use scales::half;
 
 use std::arch::x86_64::*;

@@ -11,15 +11,11 @@ use super::floats;
 use super::unpack::{Codes, nibbles};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, GROUP, Int8Group};
-use crate::matmul::ahead::Ahead;
+use crate::matmul::ahead::{Ahead, ask_after};
 use crate::matmul::layout::{Group, QUANTIZED_ROWS, group};
 use crate::matmul::tiles::{Arithmetic, all_at, steps};
-use crate::memory::ask_ahead;
 
 const SHAPE: Group = group(Format::Q4K);
-
-/// Bytes that a block and its part of the head take.
-pub(in crate::matmul) const STRIDE: usize = SHAPE.bytes() / SHAPE.blocks;
 
 /// Blocks of half a group.
 pub(in crate::matmul) const HALF: usize = SHAPE.blocks / 2;
@@ -145,7 +141,7 @@ unsafe impl Arithmetic for Q4K {
                 for half in 0..2 {
                     let mut total = _mm256_setzero_si256();
                     for index in half * HALF..(half + 1) * HALF {
-                        ask_ahead(begin.wrapping_add(index * STRIDE), STRIDE);
+                        ask_after(SHAPE, begin, index);
                         let codes = block_codes(begin, index);
                         let [[products]] = products::<1, 1>(8, [&codes], [input], index);
                         let scales = twice_in_words(head.scales(index));

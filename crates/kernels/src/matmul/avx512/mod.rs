@@ -1,7 +1,7 @@
 //! Products on x86-64 with AVX-512 (F, BW, DQ, VL) and its integer dot products (VNNI).
 //!
 //! A vector is two tiles of quantized weights side by side, or one of floats; for one row alone,
-//! one tile, two times.
+//! eight columns of one tile.
 
 mod few;
 mod float;

@@ -10,11 +10,10 @@ use std::mem::MaybeUninit;
 use super::{all_beside, beside, floats, floats_beside, stream, unpack};
 use crate::format::Format;
 use crate::matmul::activations::{Activations, GROUP, Int8Group};
-use crate::matmul::ahead::Ahead;
-use crate::matmul::avx2::{self, HALF, Head, STRIDE, block_codes, first, second};
+use crate::matmul::ahead::{Ahead, ask_after};
+use crate::matmul::avx2::{self, HALF, Head, block_codes, first, second};
 use crate::matmul::layout::{Group, QUANTIZED_ROWS, group};
 use crate::matmul::tiles::{Arithmetic, all_at, steps};
-use crate::memory::ask_ahead;
 
 const SHAPE: Group = group(Format::Q4K);
 
@@ -147,7 +146,7 @@ unsafe impl Arithmetic for Q4K {
 unsafe fn half_total(head: &Head, begin: *const u8, input: &Int8Group, half: usize) -> __m256i {
     let mut total = _mm512_setzero_ps();
     for index in half * HALF..(half + 1) * HALF {
-        ask_ahead(begin.wrapping_add(index * STRIDE), STRIDE);
+        ask_after(SHAPE, begin, index);
         // SAFETY: the caller's promise.
         let (codes, scales) = unsafe {
             let block = begin.add(SHAPE.head_bytes + index * SHAPE.block_bytes());

@@ -10,9 +10,9 @@ use super::beside;
 use super::unpack::{Codes, codes};
 use crate::format::Format;
 use crate::matmul::activations::{Int8Block, Int16Block};
+use crate::matmul::ahead::ask_after;
 use crate::matmul::avx2::{self, floats, halves, has_minimum, offset, signed};
 use crate::matmul::layout::{QUANTIZED_ROWS, group};
-use crate::memory::ask_ahead;
 
 /// A tile of format number `F` times a row in 8 bits; see
 /// [`stream`](crate::matmul::tiles::Arithmetic::stream).
@@ -25,14 +25,13 @@ pub(super) unsafe fn int8<const F: usize>(
     input: &[Int8Block],
 ) -> [f32; QUANTIZED_ROWS] {
     let shape = const { group(Format::ALL[F]) };
-    let stride = shape.bytes() / shape.blocks;
     let mut sum = _mm256_setzero_ps();
     let mut begin = tile.as_ptr();
     for input in input.chunks(shape.blocks) {
         // SAFETY: the tile has this group: `layout::tile_bytes` counted the same.
         let head = unsafe { avx2::Head::of::<F>(begin) };
         for (index, input) in input.iter().enumerate() {
-            ask_ahead(begin.wrapping_add(index * stride), stride);
+            ask_after(shape, begin, index);
             // SAFETY: the same of its blocks.
             unsafe {
                 let scales = avx2::scales_below::<F>(head.as_ref(), begin, index);
@@ -101,12 +100,11 @@ pub(super) fn dot(
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 pub(super) unsafe fn int16(tile: &[u8], input: &[Int16Block]) -> [f32; QUANTIZED_ROWS] {
     let shape = const { group(Format::Q8_0) };
-    let stride = shape.bytes() / shape.blocks;
     let mut sum = _mm256_setzero_ps();
     let mut begin = tile.as_ptr();
     for input in input.chunks(shape.blocks) {
         for (index, input) in input.iter().enumerate() {
-            ask_ahead(begin.wrapping_add(index * stride), stride);
+            ask_after(shape, begin, index);
             // SAFETY: the tile has this block: `layout::tile_bytes` counted the same groups; an
             // input has as many words as a vector.
             let (scale, block, words) = unsafe {

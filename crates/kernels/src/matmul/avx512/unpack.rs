@@ -44,6 +44,15 @@ pub(super) unsafe fn codes<const F: usize>(block: *const u8) -> Codes {
     codes
 }
 
+/// Of each byte the lowest `BITS` bits, and as many above them.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn fields<const BITS: u32>(bytes: __m512i) -> [__m512i; 2] {
+    let mask = _mm512_set1_epi8((1 << BITS) - 1);
+    let above = _mm512_srli_epi16::<BITS>(bytes);
+    [_mm512_and_si512(bytes, mask), _mm512_and_si512(above, mask)]
+}
+
 /// Four planes of nibbles.
 ///
 /// # Safety
@@ -51,15 +60,10 @@ pub(super) unsafe fn codes<const F: usize>(block: *const u8) -> Codes {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn nibbles(block: *const u8) -> Codes {
-    let mask = _mm512_set1_epi8(15);
-    let mut codes = [[_mm512_setzero_si512(); 2]; 2];
-    for (half, codes) in codes.iter_mut().enumerate() {
-        // SAFETY: the caller's promise.
-        let both = unsafe { _mm512_loadu_si512(block.add(64 * half).cast()) };
-        let upper = _mm512_srli_epi16::<4>(both);
-        *codes = [_mm512_and_si512(both, mask), _mm512_and_si512(upper, mask)];
-    }
-    codes
+    // SAFETY: the caller's promise.
+    let halves =
+        unsafe { [_mm512_loadu_si512(block.cast()), _mm512_loadu_si512(block.add(64).cast())] };
+    [fields::<4>(halves[0]), fields::<4>(halves[1])]
 }
 
 /// A plane of bit pairs, whose upper four bits are moved down in the upper half.
@@ -81,15 +85,9 @@ unsafe fn plane_of_pairs(plane: *const u8) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn pairs(block: *const u8) -> Codes {
-    let mask = _mm512_set1_epi8(3);
-    let mut codes = [[_mm512_setzero_si512(); 2]; 2];
-    for (half, codes) in codes.iter_mut().enumerate() {
-        // SAFETY: the caller's promise.
-        let both = unsafe { plane_of_pairs(block.add(32 * half)) };
-        let upper = _mm512_srli_epi16::<2>(both);
-        *codes = [_mm512_and_si512(both, mask), _mm512_and_si512(upper, mask)];
-    }
-    codes
+    // SAFETY: the caller's promise.
+    let halves = unsafe { [plane_of_pairs(block), plane_of_pairs(block.add(32))] };
+    [fields::<2>(halves[0]), fields::<2>(halves[1])]
 }
 
 /// `codes | upper << 4`, upper two bits in two planes.
